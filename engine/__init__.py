@@ -1,0 +1,1 @@
+"""Everything of the workbench that is not a page. Start at README.md; `python -m engine --help`."""

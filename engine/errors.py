@@ -1,0 +1,66 @@
+"""Everything that can go wrong, as one tree.
+
+    WorkbenchError
+    ├── BadInput             what a person gave cannot be used
+    │   ├── BadArchive       the zip or folder as a whole
+    │   ├── BadData          an image, a mask, or how they pair
+    │   └── BadSetting       a training setting
+    ├── NotFound             no such dataset, run or sample
+    ├── Refused              a valid wish at the wrong time
+    └── JobFailed            a job's process ended without a result
+
+Every message says what was seen, what was expected and what to do. It is a template:
+the facts stay apart from the words, so that a page can show it in another language and
+the database can keep it without losing the numbers.
+"""
+
+from typing import Any
+
+
+class WorkbenchError(Exception):
+    """Base of the tree.
+
+    Args:
+        message: a sentence with `{names}` for the facts.
+        facts: what the names stand for; kept as `.facts`, must be JSON-serialisable.
+    """
+
+    def __init__(self, message: str, /, **facts: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.facts = facts
+
+    def __str__(self) -> str:
+        return self.message.format(**self.facts)
+
+    def to_record(self) -> dict[str, Any]:
+        """The error as JSON for the store: `{"type", "message", "facts"}`."""
+        return {"type": type(self).__name__, "message": self.message, "facts": self.facts}
+
+
+class BadInput(WorkbenchError):
+    """What a person gave cannot be used."""
+
+
+class BadArchive(BadInput):
+    """The zip or folder as a whole cannot be used."""
+
+
+class BadData(BadInput):
+    """An image, a mask, or how they pair cannot be used."""
+
+
+class BadSetting(BadInput):
+    """A training setting is out of range, unknown, or contradicts another."""
+
+
+class NotFound(WorkbenchError):
+    """There is no such dataset, run or sample."""
+
+
+class Refused(WorkbenchError):
+    """A valid wish at the wrong time, such as stopping a finished run."""
+
+
+class JobFailed(WorkbenchError):
+    """A job's process ended without a result."""

@@ -1,0 +1,76 @@
+"""The only way to the files of datasets and runs.
+
+Keys are relative POSIX paths such as `datasets/1f2e3d4c/images/000007.png`. Every write goes to
+a temporary name first and is renamed when complete, so a reader never meets half a file.
+Today the root is a local folder; the seam is here so that it can become object storage,
+which is why callers hand over keys and not paths.
+"""
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from engine.errors import NotFound
+
+
+class Files:
+    """Files below one root folder.
+
+    Args:
+        root: an existing or creatable local folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, key: str) -> Path:
+        """The local path of a key, whether or not the file exists.
+
+        Raises:
+            NotFound: the key is absolute or leads out of the root.
+        """
+        parts = PurePosixPath(key).parts
+        if not parts or key.startswith("/") or ".." in parts or "\0" in key:
+            raise NotFound("There is no file “{key}”.", key=key)
+        return self.root.joinpath(*parts)
+
+    @contextmanager
+    def writing(self, key: str) -> Iterator[Path]:
+        """Yield a temporary path; when the block ends well it becomes `key`, durably."""
+        target = self.path(key)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+        try:
+            yield temporary
+            with open(temporary, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    @contextmanager
+    def staging(self, key: str) -> Iterator[Path]:
+        """Yield an empty folder; when the block ends well it becomes the folder `key`.
+
+        When the block fails, nothing of it remains.
+        """
+        target = self.path(key)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+        temporary.mkdir()
+        try:
+            yield temporary
+            os.replace(temporary, target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    def remove(self, key: str) -> None:
+        """Delete a file or a whole folder; a missing one is fine."""
+        path = self.path(key)
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,115 @@
+"""Opening the database by its URL, and the two kinds of transaction."""
+
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from engine.errors import Refused
+from engine.store.schema import SCHEMA_REVISION
+
+BUSY_TIMEOUT_SECONDS = 30.0
+"""How long a writer waits for another one before SQLite gives up."""
+
+_MIGRATIONS = Path(__file__).with_name("migrations")
+
+
+class Database:
+    """A handle on the store. Thread-safe; `close()` may be called twice.
+
+    Args:
+        url: an SQLAlchemy URL.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.engine = sa.create_engine(url, connect_args=_connect_args(url))
+        if self.engine.dialect.name == "sqlite":
+            sa.event.listen(self.engine, "connect", _prepare_sqlite)
+            sa.event.listen(self.engine, "begin", _begin_sqlite)
+        self._immediate = self.engine.execution_options(immediate=True)
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """A transaction that sees one consistent state."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """A transaction that takes the write lock at once, so what it reads cannot change under it."""
+        with self._immediate.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Release all connections."""
+        self.engine.dispose()
+
+
+def open_database(url: str) -> Database:
+    """Open the store, creating or upgrading its schema when needed.
+
+    Raises:
+        Refused: the database was written by a newer version of the workbench.
+    """
+    database = Database(url)
+    if _revision(database) != SCHEMA_REVISION:
+        _upgrade(database)
+    return database
+
+
+def new_id() -> str:
+    """A fresh, short, URL-safe identifier."""
+    return secrets.token_hex(4)
+
+
+def _connect_args(url: str) -> dict[str, Any]:
+    return {"timeout": BUSY_TIMEOUT_SECONDS} if url.startswith("sqlite") else {}
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    # The driver's own transaction handling starts transactions late and as readers; the two
+    # listeners take it over (SQLAlchemy, "Serializable isolation / Savepoints with pysqlite").
+    connection.isolation_level = None
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    immediate = connection.get_execution_options().get("immediate")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+def _revision(database: Database) -> str | None:
+    with database.reading() as connection:
+        if not sa.inspect(connection).has_table("alembic_version"):
+            return None
+        revision = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+        return None if revision is None else str(revision)
+
+
+def _upgrade(database: Database) -> None:
+    # Imported here because a database at the current revision, the ordinary case, needs no Alembic.
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    # The write lock makes a second process wait and then find nothing left to do.
+    with database.writing() as connection:
+        config.attributes["connection"] = connection
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            raise Refused(
+                "The database was written by a newer version of the workbench than this one "
+                "(schema {known}): {detail}. Update the workbench, or choose another WORKBENCH_HOME.",
+                known=SCHEMA_REVISION,
+                detail=str(error),
+            ) from error

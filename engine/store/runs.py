@@ -1,0 +1,186 @@
+"""Runs: one training of one recipe on one dataset."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from engine.config import TrainConfig, parse_config
+from engine.errors import NotFound
+from engine.store import jobs, schema
+from engine.store.database import Database, new_id
+from engine.store.jobs import Job
+
+Split = dict[str, list[int]]
+"""Sample positions by split name: `{"train": [...], "val": [...], "test": [...]}`."""
+
+SPLIT_NAMES = ("train", "val", "test")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """One training, with the job that carries it out."""
+
+    id: str
+    name: str
+    dataset_id: str
+    dataset_name: str
+    actor: str
+    created_at: float
+    config: TrainConfig
+    num_parameters: int
+    environment: dict[str, Any] | None
+    """Versions and hardware it ran on; None until it started."""
+    job: Job
+    num_epochs_done: int
+    best_epoch: int | None
+    best_val_dice: float | None
+    """Mean image Dice of the best epoch on the validation split, at training size."""
+
+    @property
+    def status(self) -> jobs.JobStatus:
+        """queued → running → completed / stopped / failed"""
+        return self.job.status
+
+
+def add(
+    database: Database,
+    *,
+    name: str,
+    dataset_id: str,
+    config: TrainConfig,
+    split: Split,
+    num_parameters: int,
+    actor: str,
+) -> str:
+    """Record a run and queue its training job in one transaction; returns the run's id."""
+    run_id = new_id()
+    with database.writing() as connection:
+        job_id = jobs.add_row(connection, "train", {"run": run_id}, actor)
+        connection.execute(
+            schema.runs.insert().values(
+                id=run_id,
+                name=name,
+                dataset_id=dataset_id,
+                job_id=job_id,
+                actor=actor,
+                created_at=time.time(),
+                config=config.to_dict(),
+                split=split,
+                num_parameters=num_parameters,
+            )
+        )
+    return run_id
+
+
+def get(database: Database, run_id: str) -> Run:
+    """The run with this id.
+
+    Raises:
+        NotFound: there is none.
+    """
+    found = _select(database, schema.runs.c.id == run_id)
+    if not found:
+        raise NotFound("There is no run “{run}”.", run=run_id)
+    return found[0]
+
+
+def find(database: Database, id_or_name: str) -> Run:
+    """The run with this id or, failing that, the newest one with this name.
+
+    Raises:
+        NotFound: there is none.
+    """
+    table = schema.runs
+    found = _select(database, sa.or_(table.c.id == id_or_name, table.c.name == id_or_name))
+    if not found:
+        raise NotFound("There is no run with the id or name “{run}”.", run=id_or_name)
+    return next((run for run in found if run.id == id_or_name), found[0])
+
+
+def all_newest_first(database: Database) -> list[Run]:
+    """Every run."""
+    return _select(database, sa.true())
+
+
+def of_dataset(database: Database, dataset_id: str) -> list[Run]:
+    """The runs on one dataset, newest first."""
+    return _select(database, schema.runs.c.dataset_id == dataset_id)
+
+
+def split_of(database: Database, run_id: str) -> Split:
+    """Which samples a run trains, validates and tests on.
+
+    Raises:
+        NotFound: there is no such run.
+    """
+    with database.reading() as connection:
+        split = connection.scalar(sa.select(schema.runs.c.split).where(schema.runs.c.id == run_id))
+    if split is None:
+        raise NotFound("There is no run “{run}”.", run=run_id)
+    return dict(split)
+
+
+def set_environment(database: Database, run_id: str, environment: dict[str, Any]) -> None:
+    """Record the versions and the hardware a run is trained with."""
+    with database.writing() as connection:
+        connection.execute(
+            schema.runs.update()
+            .where(schema.runs.c.id == run_id)
+            .values(environment=environment)
+        )
+
+
+def _select(database: Database, condition: sa.ColumnElement[bool]) -> list[Run]:
+    runs, epochs = schema.runs, schema.epochs
+    best = (
+        sa.select(epochs.c.run_id, epochs.c.epoch, epochs.c.val_dice)
+        .add_columns(
+            sa.func.row_number()
+            .over(partition_by=epochs.c.run_id, order_by=epochs.c.epoch.desc())
+            .label("rank")
+        )
+        .where(epochs.c.is_best)
+        .subquery()
+    )
+    done = sa.select(epochs.c.run_id, sa.func.count().label("num")).group_by(epochs.c.run_id)
+    done_epochs = done.subquery()
+    query = (
+        # The split is left out: it grows with the dataset and few readers want it.
+        sa.select(
+            *(column for column in runs.c if column.name != "split"),
+            schema.datasets.c.name.label("dataset_name"),
+            best.c.epoch.label("best_epoch"),
+            best.c.val_dice.label("best_val_dice"),
+            sa.func.coalesce(done_epochs.c.num, 0).label("num_epochs_done"),
+        )
+        .add_columns(*(column.label(f"job_{column.name}_") for column in schema.jobs.c))
+        .join(schema.jobs, schema.jobs.c.id == runs.c.job_id)
+        .join(schema.datasets, schema.datasets.c.id == runs.c.dataset_id)
+        .outerjoin(best, sa.and_(best.c.run_id == runs.c.id, best.c.rank == 1))
+        .outerjoin(done_epochs, done_epochs.c.run_id == runs.c.id)
+        .where(condition)
+        .order_by(runs.c.created_at.desc(), runs.c.id)
+    )
+    with database.reading() as connection:
+        return [_run(row) for row in connection.execute(query)]
+
+
+def _run(row: sa.Row[Any]) -> Run:
+    values = row._mapping
+    return Run(
+        id=row.id,
+        name=row.name,
+        dataset_id=row.dataset_id,
+        dataset_name=row.dataset_name,
+        actor=row.actor,
+        created_at=row.created_at,
+        config=parse_config(row.config),
+        num_parameters=row.num_parameters,
+        environment=row.environment,
+        job=Job(**{column.name: values[f"job_{column.name}_"] for column in schema.jobs.c}),
+        num_epochs_done=row.num_epochs_done,
+        best_epoch=row.best_epoch,
+        best_val_dice=row.best_val_dice,
+    )
