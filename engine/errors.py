@@ -7,7 +7,9 @@
     │   └── BadSetting       a training setting
     ├── NotFound             no such dataset, run or sample
     ├── Refused              a valid wish at the wrong time
-    └── JobFailed            a job's process ended without a result
+    └── JobFailed            a job ended without a result
+        ├── Diverged         a training's loss became infinite or undefined
+        └── ProcessDied      a job's process disappeared
 
 Every message says what was seen, what was expected and what to do. It is a template:
 the facts stay apart from the words, so that a page can show it in another language and
@@ -63,4 +65,12 @@ class Refused(WorkbenchError):
 
 
 class JobFailed(WorkbenchError):
-    """A job's process ended without a result."""
+    """A job ended without a result."""
+
+
+class Diverged(JobFailed):
+    """A training's loss became infinite or undefined."""
+
+
+class ProcessDied(JobFailed):
+    """A job's process disappeared without saying why."""

@@ -7,11 +7,14 @@ which is why callers hand over keys and not paths.
 """
 
 import os
+import platform
 import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+
+import psutil
 
 from engine.errors import NotFound
 
@@ -42,7 +45,7 @@ class Files:
         """Yield a temporary path; when the block ends well it becomes `key`, durably."""
         target = self.path(key)
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+        temporary = _temporary_name(target)
         try:
             yield temporary
             with open(temporary, "rb") as file:
@@ -59,13 +62,20 @@ class Files:
         """
         target = self.path(key)
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+        temporary = _temporary_name(target)
         temporary.mkdir()
         try:
             yield temporary
             os.replace(temporary, target)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+    def sweep(self, folder_key: str) -> None:
+        """Delete what processes of this machine left half-written directly below a folder."""
+        for path in self.path(folder_key).glob(".*.tmp"):
+            host, _, pid = path.name.split(".")[-3].rpartition("-")
+            if host == _host() and not psutil.pid_exists(int(pid)):
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
     def remove(self, key: str) -> None:
         """Delete a file or a whole folder; a missing one is fine."""
@@ -74,3 +84,13 @@ class Files:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+
+
+def _temporary_name(target: Path) -> Path:
+    """A name beside the target that tells whose it is, so that a dead process's can be swept."""
+    owner = f"{_host()}-{os.getpid()}"
+    return target.with_name(f".{target.name}.{owner}.{secrets.token_hex(4)}.tmp")
+
+
+def _host() -> str:
+    return platform.node().replace(".", "_")

@@ -1,39 +1,13 @@
 """Epoch records: the numbers of one epoch of one run."""
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import sqlalchemy as sa
 
+from engine.events import EpochRecord
 from engine.store import schema
 from engine.store.database import Database
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EpochRecord:
-    """One pass over the training samples and the validation after it.
-
-    Validation numbers are computed at training size, by the rules of `engine.scores.rules`.
-    """
-
-    epoch: int
-    """From 1."""
-    train_loss: float
-    val_loss: float
-    val_dice: float
-    """Mean image Dice."""
-    val_iou: float
-    """Mean image IoU."""
-    val_class_dice: tuple[float | None, ...]
-    """Mean Dice of each class, by class index; None for a class that never occurs."""
-    learning_rate: float
-    """At the epoch's last step."""
-    seconds: float
-    """Training and validation together."""
-    images_per_second: float
-    """Training images, validation time left out."""
-    is_best: bool
-    """Whether it became the best checkpoint when it ended."""
 
 
 def add(database: Database, run_id: str, record: EpochRecord) -> None:

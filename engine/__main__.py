@@ -1,0 +1,92 @@
+"""The command line: `python -m engine --help`. Stable; scripts rely on it.
+
+With `--json` the last line of standard output is one JSON object. The exit status is 0 only when
+the thing asked for happened; errors go to standard error as one readable sentence.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from engine import commands
+from engine.config import RECIPES
+from engine.errors import WorkbenchError
+from engine.settings import Settings
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.command(Settings.from_environment(os.environ), options))
+    except WorkbenchError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of a pipe had enough (`… | head`).
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m engine",
+        description="U-Net Workbench without a browser. WORKBENCH_HOME says where its data is.",
+    )
+    verbs = parser.add_subparsers(required=True, metavar="command")
+    as_json = argparse.ArgumentParser(add_help=False)
+    as_json.add_argument("--json", action="store_true", help="one JSON object as the last line")
+
+    verb = verbs.add_parser("import", parents=[as_json], help="a zip or folder becomes a dataset")
+    verb.add_argument("path", type=Path, help="zip or folder with images and masks")
+    verb.add_argument("--name", help="name of the dataset; default: the file's name")
+    verb.set_defaults(command=commands.import_)
+
+    verb = verbs.add_parser("train", parents=[as_json], help="queue a training")
+    verb.add_argument("dataset", help="id or name of a dataset")
+    verb.add_argument("--recipe", default="tutorial", help=f"one of {', '.join(RECIPES)}")
+    verb.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a setting, such as epochs=5; may be repeated",
+    )
+    verb.add_argument("--name", help="name of the run")
+    verb.add_argument("--wait", action="store_true", help="wait for its end")
+    verb.set_defaults(command=commands.train)
+
+    verb = verbs.add_parser("runs", parents=[as_json], help="list all runs")
+    verb.set_defaults(command=commands.list_runs)
+
+    verb = verbs.add_parser("show", parents=[as_json], help="one run: settings, epochs, scores")
+    verb.add_argument("run", help="id or name of a run")
+    verb.set_defaults(command=commands.show)
+
+    verb = verbs.add_parser("stop", parents=[as_json], help="stop a run; it keeps its model")
+    verb.add_argument("run", help="id or name of a run")
+    verb.set_defaults(command=commands.stop)
+
+    verb = verbs.add_parser("scores", help="the scores of each image")
+    verb.add_argument("run", help="id or name of a run")
+    verb.add_argument("--split", choices=("train", "val", "test"), help="default: all")
+    verb.add_argument("--format", choices=("table", "csv", "json"), default="table")
+    verb.set_defaults(command=commands.scores)
+
+    verb = verbs.add_parser("toy", help="write a small dataset to try things with")
+    verb.add_argument("--out", type=Path, required=True, metavar="FILE.zip")
+    verb.set_defaults(command=commands.toy)
+
+    verb = verbs.add_parser("worker", help="execute queued jobs")
+    verb.add_argument(
+        "--detach", action="store_true", help="in the background, until idle for a while"
+    )
+    verb.set_defaults(command=commands.worker)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,371 @@
+"""What each command of the command line does. Each returns the exit status."""
+
+import argparse
+import csv
+import json
+import logging
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from engine import config
+from engine.datasets.importer import import_dataset
+from engine.datasets.report import render_warning
+from engine.datasets.toy import write_toy_zip
+from engine.errors import BadSetting, NotFound, Refused, WorkbenchError
+from engine.events import EpochRecord
+from engine.jobs.daemon import detach
+from engine.jobs.executors.local import LocalExecutor
+from engine.jobs.queue import stop_run, submit_training
+from engine.jobs.worker import Worker
+from engine.scores import rules
+from engine.settings import Settings
+from engine.store import datasets, epochs, runs
+from engine.store import scores as score_store
+from engine.store.datasets import ClassEntry
+from engine.store.runs import Run
+from engine.workbench import Workbench, open_workbench
+
+ACTOR = "command line"
+
+_WAIT_SECONDS = 0.5
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator[Workbench]:
+    workbench = open_workbench(settings)
+    try:
+        yield workbench
+    finally:
+        workbench.close()
+
+
+def import_(settings: Settings, options: argparse.Namespace) -> int:
+    """Import a zip or folder, in this process."""
+    path: Path = options.path
+    with _opened(settings) as workbench:
+        dataset = import_dataset(
+            workbench,
+            path,
+            name=options.name or path.resolve().stem,
+            actor=ACTOR,
+            progress=_progress_line(),
+        )
+    report = dataset.report
+    warnings = [render_warning(warning) for warning in report["warnings"]]
+    print(f"Dataset {dataset.id} “{dataset.name}”: {dataset.num_samples} samples.")
+    print(f"Pairing: {report['rule']}")
+    print("Sizes:", ", ".join(f"{size} ({n})" for size, n in report["sizes"].items()))
+    for entry, share in zip(dataset.classes, report["class_share"], strict=True):
+        role = ", background" if entry.background else ""
+        print(f"Class {entry.index}: {entry.name} ({share:.1%} of the pixels{role})")
+    for name in report["unmatched"]:
+        print(f"Without a partner: {name}")
+    for warning in warnings:
+        print(f"Note: {warning}")
+    if options.json:
+        result = {
+            "dataset": dataset.id,
+            "samples": dataset.num_samples,
+            "classes": [entry.name for entry in dataset.classes],
+            "unmatched": report["unmatched"],
+            "warnings": warnings,
+        }
+        print(json.dumps(result, ensure_ascii=False))
+    return 0
+
+
+def train(settings: Settings, options: argparse.Namespace) -> int:
+    """Queue a training; with --wait, follow it to its end."""
+    chosen = config.with_changes(config.recipe(options.recipe), _parse_changes(options.set))
+    for warning in config.config_warnings(chosen):
+        _say(warning)
+    with _opened(settings) as workbench:
+        dataset = datasets.find(workbench.database, options.dataset)
+        run_id = submit_training(workbench, dataset.id, chosen, name=options.name, actor=ACTOR)
+        if options.wait:
+            _follow(workbench, run_id)
+        run = runs.get(workbench.database, run_id)
+        result: dict[str, Any] = {"run": run.id, "status": run.status}
+        if options.wait:
+            result |= {"best_epoch": run.best_epoch, "scores": _scores(workbench, run)}
+    print(f"Run {run.id} “{run.name}” is {run.status}.")
+    if run.job.error:
+        _say(_error_text(run))
+    if options.json:
+        print(json.dumps(result, ensure_ascii=False))
+    return 1 if options.wait and run.status != "completed" else 0
+
+
+def list_runs(settings: Settings, options: argparse.Namespace) -> int:
+    """List all runs, newest first."""
+    with _opened(settings) as workbench:
+        found = runs.all_newest_first(workbench.database)
+    for run in found:
+        best = "–" if run.best_val_dice is None else f"{run.best_val_dice:.4f}"
+        print(f"{run.id}  {run.status:<9}  best val Dice {best:>6}  {run.name}")
+    if options.json:
+        print(json.dumps({"runs": [_run_line(run) for run in found]}, ensure_ascii=False))
+    return 0
+
+
+def show(settings: Settings, options: argparse.Namespace) -> int:
+    """One run: settings, epochs, scores."""
+    with _opened(settings) as workbench:
+        run = runs.find(workbench.database, options.run)
+        records = epochs.of_run(workbench.database, run.id)
+        split = runs.split_of(workbench.database, run.id)
+        classes = datasets.get(workbench.database, run.dataset_id).classes
+        result = _run_line(run) | {
+            "config": run.config.to_dict(),
+            "num_parameters": run.num_parameters,
+            "split": {name: len(positions) for name, positions in split.items()},
+            "environment": run.environment,
+            "epochs": [_epoch_line(record, classes) for record in records],
+            "scores": _scores(workbench, run),
+            "images_per_second": statistics.median(r.images_per_second for r in records)
+            if records
+            else None,
+            "error": _error_text(run) if run.job.error else None,
+        }
+    if options.json:
+        print(json.dumps(result, ensure_ascii=False))
+    else:
+        _print_run(result)
+    return 0
+
+
+def stop(settings: Settings, options: argparse.Namespace) -> int:
+    """Ask a run to stop."""
+    with _opened(settings) as workbench:
+        run = runs.find(workbench.database, options.run)
+        stop_run(workbench, run.id, actor=ACTOR)
+        run = runs.get(workbench.database, run.id)
+    print(f"Run {run.id} “{run.name}” is asked to stop; it is {run.status}.")
+    if options.json:
+        print(json.dumps({"run": run.id, "status": run.status}))
+    return 0
+
+
+def scores(settings: Settings, options: argparse.Namespace) -> int:
+    """The scores of each image, worst first."""
+    with _opened(settings) as workbench:
+        run = runs.find(workbench.database, options.run)
+        classes = datasets.get(workbench.database, run.dataset_id).classes
+        names = {s.position: s.name for s in datasets.samples(workbench.database, run.dataset_id)}
+        found = score_store.of_run(workbench.database, run.id, options.split)
+    if not found:
+        raise NotFound(
+            "Run “{run}” has no scores{of_split}; it is {status}. Scores are written when a "
+            "training has ended.",
+            run=run.name,
+            of_split=f" for the {options.split} split" if options.split else "",
+            status=run.status,
+        )
+    lines = [
+        {
+            "sample": names[score.position],
+            "split": score.split,
+            "dice": rules.image_dice(score, classes),
+            "iou": rules.image_iou(score, classes),
+            "per_class": {
+                entry.name: {"dice": dice, "iou": iou, "background": entry.background}
+                for entry, dice, iou in zip(
+                    classes,
+                    rules.class_values(score, rules.dice),
+                    rules.class_values(score, rules.iou),
+                    strict=True,
+                )
+            },
+        }
+        for score in found
+    ]
+    lines.sort(key=lambda line: line["dice"])
+    _print_scores(lines, classes, options.format)
+    return 0
+
+
+def toy(settings: Settings, options: argparse.Namespace) -> int:
+    """Write a small dataset."""
+    try:
+        write_toy_zip(options.out)
+    except OSError as error:
+        raise Refused(
+            "{file} cannot be written: {reason}.",
+            file=str(options.out),
+            reason=error.strerror or str(error),
+        ) from error
+    print(f"Wrote {options.out}: circles and rectangles on noise, three classes.")
+    return 0
+
+
+def worker(settings: Settings, options: argparse.Namespace) -> int:
+    """Execute queued jobs until told to end."""
+    workbench = open_workbench(settings)
+    if options.detach and not detach(workbench):
+        return 0
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    idle_seconds = settings.worker_idle_seconds if options.detach else None
+    Worker(workbench, LocalExecutor(workbench), idle_seconds).run()
+    return 0
+
+
+def _parse_changes(assignments: list[str]) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
+    for assignment in assignments:
+        name, separator, value = assignment.partition("=")
+        if not separator:
+            raise BadSetting(
+                "--set {seen} has no “=”; write it as --set epochs=5.", seen=assignment
+            )
+        changes[name.strip()] = None if value.strip().lower() == "none" else value.strip()
+    return changes
+
+
+def _progress_line() -> Callable[[str, float], None]:
+    """A line that counts up on a terminal; nothing where nobody watches."""
+    if not sys.stderr.isatty():
+        return lambda phase, share: None
+    shown = ""
+
+    def show_progress(phase: str, share: float) -> None:
+        nonlocal shown
+        line = f"\r{phase} {share:4.0%}" + ("\n" if share >= 1 else "")
+        if line != shown:
+            shown = line
+            _say(line, end="")
+
+    return show_progress
+
+
+def _follow(workbench: Workbench, run_id: str) -> None:
+    """Print what the run does until it has ended."""
+    num_said, phase = 0, ""
+    while True:
+        run = runs.get(workbench.database, run_id)
+        for record in epochs.of_run(workbench.database, run_id)[num_said:]:
+            num_said += 1
+            _say(
+                f"epoch {record.epoch}: loss {record.train_loss:.4f}, validation loss "
+                f"{record.val_loss:.4f}, validation Dice {record.val_dice:.4f}"
+            )
+        if run.job.phase != phase:
+            phase = run.job.phase
+            _say(phase)
+        if not run.job.is_live:
+            return
+        time.sleep(_WAIT_SECONDS)
+
+
+def _run_line(run: Run) -> dict[str, Any]:
+    return {
+        "run": run.id,
+        "name": run.name,
+        "dataset": run.dataset_id,
+        "recipe": run.config.recipe,
+        "status": run.status,
+        "created_at": run.created_at,
+        "started_at": run.job.started_at,
+        "ended_at": run.job.ended_at,
+        "best_epoch": run.best_epoch,
+        "best_val_dice": run.best_val_dice,
+    }
+
+
+def _epoch_line(record: EpochRecord, classes: tuple[ClassEntry, ...]) -> dict[str, Any]:
+    names = [entry.name for entry in classes]
+    line = {name: getattr(record, name) for name in type(record).__dataclass_fields__}
+    return line | {"val_class_dice": dict(zip(names, record.val_class_dice, strict=True))}
+
+
+def _scores(workbench: Workbench, run: Run) -> dict[str, Any]:
+    """The summary of each scored split, as JSON."""
+    classes = datasets.get(workbench.database, run.dataset_id).classes
+    found = {}
+    for split in runs.SPLIT_NAMES:
+        summary = rules.summarize(
+            score_store.of_run(workbench.database, run.id, split), classes
+        )
+        if summary is not None:
+            found[split] = {
+                "mean_image_dice": summary.mean_image_dice,
+                "pooled_dice": summary.pooled_dice,
+                "mean_image_iou": summary.mean_image_iou,
+                "per_class": {
+                    entry.name: {
+                        "dice": each.dice,
+                        "iou": each.iou,
+                        "pooled_dice": each.pooled_dice,
+                        "background": entry.background,
+                    }
+                    for entry, each in zip(classes, summary.by_class, strict=True)
+                },
+                "images": summary.num_images,
+            }
+    return found
+
+
+def _error_text(run: Run) -> str:
+    error = run.job.error or {}
+    return WorkbenchError(error["message"], **error["facts"]).__str__()
+
+
+def _print_run(result: Mapping[str, Any]) -> None:
+    print(f"Run {result['run']} “{result['name']}”: {result['status']}")
+    if result["error"]:
+        print(result["error"])
+    sizes = ", ".join(f"{count} {name}" for name, count in result["split"].items())
+    print(f"Recipe {result['recipe']}, {result['num_parameters']:,} parameters; samples: {sizes}")
+    print(f"Epochs: {len(result['epochs'])}, best: {result['best_epoch']}")
+    for split, summary in result["scores"].items():
+        print(
+            f"{split}: mean image Dice {summary['mean_image_dice']:.4f}, pooled "
+            f"{summary['pooled_dice']:.4f}, mean image IoU {summary['mean_image_iou']:.4f} "
+            f"({summary['images']} images)"
+        )
+        for name, each in summary["per_class"].items():
+            dice = "–" if each["dice"] is None else f"{each['dice']:.4f}"
+            print(f"  {name}{' (background)' if each['background'] else ''}: Dice {dice}")
+
+
+def _print_scores(
+    lines: list[dict[str, Any]], classes: tuple[ClassEntry, ...], output_format: str
+) -> None:
+    if output_format == "json":
+        print(json.dumps(lines, ensure_ascii=False))
+        return
+    header = ["sample", "split", "dice", "iou", *(f"dice {entry.name}" for entry in classes)]
+    rows = [
+        [
+            line["sample"],
+            line["split"],
+            line["dice"],
+            line["iou"],
+            *(each["dice"] for each in line["per_class"].values()),
+        ]
+        for line in lines
+    ]
+    if output_format == "csv":
+        writer = csv.writer(sys.stdout)
+        writer.writerow(header)
+        writer.writerows(rows)
+        return
+    cells = [header, *([_cell(value) for value in row] for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    for row in cells:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)))
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _say(text: str = "", end: str = "\n") -> None:
+    """Progress and notes go to standard error: standard output is for results."""
+    print(text, end=end, file=sys.stderr, flush=True)

@@ -1,0 +1,35 @@
+"""The import job: an uploaded file becomes a dataset."""
+
+import logging
+
+from engine.datasets.importer import ImportStopped, import_dataset
+from engine.jobs.process import Ending, JobControl
+from engine.store.jobs import Job
+from engine.workbench import Workbench
+
+log = logging.getLogger(__name__)
+
+
+def run_import(workbench: Workbench, job: Job, control: JobControl) -> Ending:
+    """Import the uploaded file; it is removed whatever happens.
+
+    Raises:
+        BadInput: it cannot be used; nothing of it remains.
+    """
+    source = job.payload["source"]
+    try:
+        dataset = import_dataset(
+            workbench,
+            workbench.files.path(source),
+            name=job.payload["name"],
+            actor=job.actor,
+            progress=control.progress,
+            should_stop=control.should_stop,
+        )
+    except ImportStopped:
+        log.info("Stopped; nothing was stored.")
+        return "stopped", None
+    finally:
+        workbench.files.remove(source)
+    log.info("Imported %d samples as dataset %s.", dataset.num_samples, dataset.id)
+    return "completed", {"dataset": dataset.id}

@@ -1,0 +1,89 @@
+"""The training job: dataset → arrays → training → scores and pictures, recorded as they come."""
+
+import logging
+
+from engine.datasets.cache import training_arrays
+from engine.events import EpochDone, Event
+from engine.jobs.evaluation import evaluate
+from engine.jobs.process import Ending, JobControl
+from engine.models.compute import choose_compute, environment
+from engine.store import datasets, epochs, runs
+from engine.store.jobs import Job
+from engine.store.runs import Run
+from engine.training.trainer import TrainingContext, TrainingData, train
+from engine.workbench import Workbench
+
+log = logging.getLogger(__name__)
+
+_TRAINING_SHARE = 0.95
+"""Share of a training job's progress bar that the training takes; the rest is evaluation."""
+
+
+def run_folder(run_id: str) -> str:
+    """The folder of a run's files."""
+    return f"runs/{run_id}"
+
+
+def run_training(workbench: Workbench, job: Job, control: JobControl) -> Ending:
+    """Train a run's network, then score every split with its best checkpoint.
+
+    A run that is asked to stop keeps its model; it is scored when an epoch was completed.
+    """
+    run = runs.get(workbench.database, job.payload["run"])
+    dataset = datasets.get(workbench.database, run.dataset_id)
+    samples = datasets.samples(workbench.database, run.dataset_id)
+    split = runs.split_of(workbench.database, run.id)
+    compute = choose_compute(run.config.compute)
+    runs.set_environment(workbench.database, run.id, environment(compute))
+    log.info(
+        "%s: recipe %s on %s, %d training / %d validation / %d test samples, %s, %s.",
+        run.name, run.config.recipe, dataset.name,
+        *(len(split[name]) for name in runs.SPLIT_NAMES), compute.device, compute.precision,
+    )  # fmt: skip
+    arrays = training_arrays(
+        workbench.files,
+        dataset,
+        samples,
+        run.config.images,
+        progress=lambda share: control.progress("preparing", 0.0),
+    )
+    data = TrainingData(
+        images_NHWC=arrays.images,
+        masks_NHW=arrays.masks,
+        train=split["train"],
+        val=split["val"],
+        classes=dataset.classes,
+    )
+    context = TrainingContext(
+        compute=compute,
+        files=workbench.files,
+        run_folder=run_folder(run.id),
+        emit=lambda event: _record(workbench, run, control, event),
+        should_stop=control.should_stop,
+    )
+    result = train(run.config, data, context)
+    if result.best_epoch is not None:
+        log.info("Scoring with the checkpoint of epoch %d.", result.best_epoch)
+        evaluate(
+            workbench, run.id, dataset, samples, split, arrays.images, compute,
+            progress=lambda share: control.progress(
+                "evaluating", _TRAINING_SHARE + share * (1 - _TRAINING_SHARE)
+            ),
+        )  # fmt: skip
+    log.info("Stopped." if result.stopped else "Completed.")
+    return ("stopped" if result.stopped else "completed"), {"best_epoch": result.best_epoch}
+
+
+def _record(workbench: Workbench, run: Run, control: JobControl, event: Event) -> None:
+    """Write down what the trainer says."""
+    if not isinstance(event, EpochDone):
+        control.progress("training", event.progress * _TRAINING_SHARE)
+        return
+    record = event.record
+    epochs.add(workbench.database, run.id, record)
+    log.info(
+        "Epoch %d: training loss %.4f, validation loss %.4f, mean image Dice %.4f%s; "
+        "%.1f s, %.1f images/s.",
+        record.epoch, record.train_loss, record.val_loss, record.val_dice,
+        " (best so far)" if record.is_best else "", record.seconds, record.images_per_second,
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Networks, and what can be said of them without building them."""

@@ -1,0 +1,1 @@
+"""Pictures a browser shows: masks as index PNGs, error maps, thumbnails. Pillow and NumPy only."""

@@ -1,0 +1,1 @@
+"""From masks to counts, from counts to Dice. NumPy only."""

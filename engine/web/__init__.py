@@ -1,0 +1,1 @@
+"""HTTP routes beside the pages. Starlette only; no Streamlit, no torch, no SQL."""

@@ -1,0 +1,1 @@
+"""What the pages share: links, reads, texts, formats, charts, tables, the viewer."""

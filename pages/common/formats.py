@@ -1,0 +1,54 @@
+"""Numbers, times and names as they are shown."""
+
+import re
+from datetime import datetime
+
+MISSING = "–"
+"""Shown where a value does not exist."""
+
+
+def plain(text: str) -> str:
+    """A person's text, safe inside markdown: nothing in it formats, links or embeds."""
+    return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~$:])", r"\\\1", text)
+
+
+def score(value: float | None) -> str:
+    """A Dice or IoU: 0.898."""
+    return MISSING if value is None else f"{value:.3f}"
+
+
+def duration(seconds: float | None) -> str:
+    """7 s, 3 min 20 s, 2 h 5 min."""
+    if seconds is None:
+        return MISSING
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def moment(unix_seconds: float) -> str:
+    """A point in time of the server's day: 2026-03-01 14:05."""
+    return datetime.fromtimestamp(unix_seconds).strftime("%Y-%m-%d %H:%M")
+
+
+def percent(share: float) -> str:
+    """83 %, 4.2 %, <0.1 %"""
+    if 0 < share < 0.001:
+        return "<0.1 %"
+    return f"{share:.0%}".replace("%", " %") if share >= 0.1 else f"{share:.1%}".replace("%", " %")
+
+
+def count(number: int) -> str:
+    """7,697,345"""
+    return f"{number:,}"
+
+
+def sizes(counts: dict[str, int]) -> str:
+    """Image sizes in a few words: the size when all agree, else how many there are."""
+    if len(counts) == 1:
+        return f"{next(iter(counts))} px"
+    widths_heights = sorted(counts, key=lambda size: tuple(map(int, size.split("×"))))
+    return f"{widths_heights[0]} … {widths_heights[-1]} px"

@@ -1,0 +1,80 @@
+"""Every page and every URL, built and read in one place.
+
+Query parameters: `dataset`, `run`, `image` (a sample's position), `view`, `recipe`, and `runs` of
+the comparison. They are permalinks: old ones must go on working.
+"""
+
+from pathlib import Path
+
+import streamlit as st
+
+_PAGES = Path(__file__).parents[1]
+
+LOGO = _PAGES / "logo.svg"
+
+DATASETS = "datasets.py"
+DATASET = "dataset.py"
+TRAIN = "train.py"
+RUNS = "runs.py"
+RUN = "run.py"
+COMPARE = "compare.py"
+
+DATASET_FILES = ("images", "masks", "thumbs")
+RUN_FILES = ("predictions", "errors", "thumbs")
+
+
+def open_dataset(dataset_id: str) -> None:
+    """Go to a dataset."""
+    st.switch_page(DATASET, query_params={"dataset": dataset_id})
+
+
+def open_run(run_id: str) -> None:
+    """Go to a run."""
+    st.switch_page(RUN, query_params={"run": run_id})
+
+
+def open_comparison(run_ids: list[str]) -> None:
+    """Go to a comparison of runs."""
+    st.switch_page(COMPARE, query_params={"runs": run_ids})
+
+
+def open_training(dataset_id: str) -> None:
+    """Go to the settings of a new run."""
+    st.switch_page(TRAIN, query_params={"dataset": dataset_id})
+
+
+def asked_for(name: str) -> str | None:
+    """A query parameter of the page, if it is there."""
+    return st.query_params.get(name)
+
+
+def asked_image() -> int | None:
+    """The sample position in the URL, if there is a sensible one."""
+    value = st.query_params.get("image", "")
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 10 else None
+
+
+def remember_image(position: int) -> None:
+    """Put the selected sample into the URL."""
+    if asked_image() != position:
+        st.query_params["image"] = str(position)
+
+
+def dataset_file(dataset_id: str, kind: str, file_name: str) -> str:
+    """URL of a dataset's picture; kind is one of `DATASET_FILES`."""
+    return _media(f"datasets/{dataset_id}/{kind}/{file_name}")
+
+
+def run_file(run_id: str, kind: str, file_name: str) -> str:
+    """URL of a run's picture; kind is one of `RUN_FILES`."""
+    return _media(f"runs/{run_id}/{kind}/{file_name}")
+
+
+def base_path() -> str:
+    """Path the server is reached under, such as `/workbench`; "" at the root."""
+    base = st.get_option("server.baseUrlPath").strip("/")
+    return f"/{base}" if base else ""
+
+
+def _media(path: str) -> str:
+    return f"{base_path()}/api/media/{path}"

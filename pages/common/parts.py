@@ -1,0 +1,122 @@
+"""Pieces of page that several pages show in the same way."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from engine.pictures.error_maps import (
+    ERROR_COLORS,
+    FALSE_NEGATIVE,
+    FALSE_POSITIVE,
+    TRUE_POSITIVE,
+    WRONG_CLASS,
+)
+from engine.store.datasets import Dataset, Sample
+from engine.store.runs import Run
+from pages.common import formats, links
+from pages.common.texts import _, record_text, status_word
+from pages.common.viewer import Layer, Pane
+
+_STATUS_BADGES = {
+    "queued": (":material/schedule:", "gray"),
+    "running": (":material/play_arrow:", "blue"),
+    "completed": (":material/check:", "green"),
+    "stopped": (":material/stop:", "orange"),
+    "failed": (":material/error:", "red"),
+}
+
+
+def status_badge(status: str) -> None:
+    """A run's or job's status."""
+    icon, color = _STATUS_BADGES[status]
+    st.badge(status_word(status), icon=icon, color=color)  # type: ignore[arg-type]
+
+
+def empty_state(icon: str, title: str, sentence: str) -> Any:
+    """A calm box that says what is not there and what to do; returns it for the action."""
+    box = st.container(border=True, horizontal_alignment="center", gap="small")
+    with box:
+        st.space("small")
+        st.markdown(f"### {icon} {title}", text_alignment="center")
+        st.markdown(sentence, text_alignment="center")
+    return box
+
+
+def failure(error: dict[str, Any]) -> None:
+    """Why a job failed, with the last lines of its log where they say more."""
+    st.error(formats.plain(record_text(error)), icon=":material/error:")
+    if error["facts"].get("log"):
+        st.code(error["facts"]["log"], language=None)
+
+
+def truth_layers(dataset: Dataset, sample: Sample) -> tuple[Layer, ...]:
+    """The image and its truth."""
+    return (
+        Layer(
+            name="image",
+            title=_("Image"),
+            url=links.dataset_file(dataset.id, "images", sample.image_file),
+        ),
+        Layer(
+            name="truth",
+            title=_("Truth"),
+            url=links.dataset_file(dataset.id, "masks", sample.mask_file),
+            legend=class_legend(dataset),
+        ),
+    )
+
+
+def run_pane(run: Run, dataset: Dataset, sample: Sample, *, title: str, note: str) -> Pane:
+    """Image, truth, prediction and error map of one sample under one run."""
+    file_name = f"{sample.position:06d}.png"
+    predicted = (
+        Layer(
+            name="prediction",
+            title=_("Prediction"),
+            url=links.run_file(run.id, "predictions", file_name),
+            legend=class_legend(dataset),
+        ),
+        Layer(
+            name="errors",
+            title=_("Errors"),
+            url=links.run_file(run.id, "errors", file_name),
+            legend=error_legend(dataset),
+        ),
+    )
+    return Pane(
+        title=title,
+        note=note,
+        layers=truth_layers(dataset, sample) + predicted,
+        width_px=sample.width,
+        height_px=sample.height,
+    )
+
+
+def class_legend(dataset: Dataset) -> tuple[tuple[str, str], ...]:
+    """Colours of the classes that a mask shows; background is transparent."""
+    return tuple((entry.color, entry.name) for entry in dataset.classes if not entry.background)
+
+
+def error_legend(dataset: Dataset) -> tuple[tuple[str, str], ...]:
+    """Colours of an error map."""
+    legend = [
+        (ERROR_COLORS[TRUE_POSITIVE], _("TP: found")),
+        (ERROR_COLORS[FALSE_POSITIVE], _("FP: not there")),
+        (ERROR_COLORS[FALSE_NEGATIVE], _("FN: missed")),
+    ]
+    if sum(not entry.background for entry in dataset.classes) > 1:
+        legend.append((ERROR_COLORS[WRONG_CLASS], _("wrong class")))
+    return tuple(legend)
+
+
+def selected_position(event: Any, shown: Sequence[int]) -> int | None:
+    """The sample position of a table's selected row; the URL's, or the first, without one."""
+    rows = event.selection.rows
+    if rows and rows[0] < len(shown):
+        links.remember_image(shown[rows[0]])
+        return shown[rows[0]]
+    asked = links.asked_image()
+    if asked in shown:
+        return asked
+    return shown[0] if shown else None

@@ -1,0 +1,138 @@
+"""The pages' only cached access to the engine, and who is asking.
+
+What never changes (a dataset, the scores of an ended run) is cached; what lives is read anew. Keys
+of the caches begin with the database's URL, so that two homes never mix.
+"""
+
+import os
+from dataclasses import dataclass
+
+import streamlit as st
+
+from engine.jobs import logs
+from engine.scores import rules
+from engine.settings import Settings
+from engine.store import datasets, epochs, jobs, runs, scores
+from engine.store.datasets import Dataset, Sample
+from engine.store.jobs import Job
+from engine.store.runs import Run
+from engine.store.scores import SampleScore
+from engine.workbench import Workbench, open_workbench
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScoredSample:
+    """A sample of a run's dataset with its score under that run."""
+
+    sample: Sample
+    score: SampleScore
+    dice: float
+    """Image Dice."""
+    iou: float
+    """Image IoU."""
+    class_dice: tuple[float | None, ...]
+
+
+def workbench() -> Workbench:
+    """The home the environment names."""
+    settings = Settings.from_environment(os.environ)
+    return _workbench(settings.database_url, str(settings.home))
+
+
+def actor() -> str:
+    """Who is asking."""
+    return str(st.user.get("email") or "local")
+
+
+def all_datasets() -> list[Dataset]:
+    """Every dataset, newest first."""
+    return datasets.all_newest_first(workbench().database)
+
+
+def dataset(dataset_id: str) -> Dataset:
+    """One dataset. Raises `NotFound`."""
+    return datasets.get(workbench().database, dataset_id)
+
+
+def samples(dataset_id: str) -> list[Sample]:
+    """A dataset's samples, by position."""
+    return _samples(workbench().database.url, dataset_id)
+
+
+def import_jobs(limit: int) -> list[Job]:
+    """The newest imports."""
+    return jobs.newest(workbench().database, "import", limit)
+
+
+def all_runs() -> list[Run]:
+    """Every run, newest first."""
+    return runs.all_newest_first(workbench().database)
+
+
+def run(run_id: str) -> Run:
+    """One run. Raises `NotFound`."""
+    return runs.get(workbench().database, run_id)
+
+
+def split_sizes(run_id: str) -> dict[str, int]:
+    """How many samples a run trains, validates and tests on."""
+    split = runs.split_of(workbench().database, run_id)
+    return {name: len(split[name]) for name in runs.SPLIT_NAMES}
+
+
+def epoch_records(run_id: str) -> list[epochs.EpochRecord]:
+    """A run's epochs in order."""
+    return epochs.of_run(workbench().database, run_id)
+
+
+def scored_samples(a_run: Run) -> list[ScoredSample]:
+    """The scores of a run's images, worst first; empty while there are none."""
+    if a_run.job.is_live:
+        return []
+    return _scored_samples(workbench().database.url, a_run.id, a_run.job.ended_at)
+
+
+def summaries(a_run: Run) -> dict[str, rules.Summary]:
+    """The headline scores of each scored split."""
+    classes = dataset(a_run.dataset_id).classes
+    scored = scored_samples(a_run)
+    found = {
+        split: rules.summarize(
+            [each.score for each in scored if each.score.split == split], classes
+        )
+        for split in runs.SPLIT_NAMES
+    }
+    return {split: summary for split, summary in found.items() if summary is not None}
+
+
+def log_tail(job_id: str, num_lines: int) -> str:
+    """The last lines of a job's log."""
+    return logs.tail(workbench().files, job_id, num_lines)
+
+
+@st.cache_resource(max_entries=4)
+def _workbench(database_url: str, home: str) -> Workbench:
+    return open_workbench(Settings.from_environment(os.environ))
+
+
+@st.cache_data(max_entries=16)
+def _samples(database_url: str, dataset_id: str) -> list[Sample]:
+    return datasets.samples(workbench().database, dataset_id)
+
+
+@st.cache_data(max_entries=32)
+def _scored_samples(database_url: str, run_id: str, ended_at: float) -> list[ScoredSample]:
+    a_run = run(run_id)
+    classes = dataset(a_run.dataset_id).classes
+    by_position = {sample.position: sample for sample in samples(a_run.dataset_id)}
+    scored = [
+        ScoredSample(
+            sample=by_position[score.position],
+            score=score,
+            dice=rules.image_dice(score, classes),
+            iou=rules.image_iou(score, classes),
+            class_dice=tuple(rules.class_values(score, rules.dice)),
+        )
+        for score in scores.of_run(workbench().database, run_id)
+    ]
+    return sorted(scored, key=lambda each: (each.dice, each.sample.position))

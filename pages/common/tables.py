@@ -1,0 +1,151 @@
+"""The rows of the tables, as pure functions of what the store says; the pages only show them."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from engine.config import leaf_fields
+from engine.scores.rules import Summary
+from engine.store.datasets import Dataset, Sample
+from engine.store.runs import Run
+from pages.common import formats, links
+from pages.common.progress import elapsed_seconds, epochs_text, remaining_seconds
+from pages.common.reads import ScoredSample
+from pages.common.texts import _, split_word, status_word
+
+STATUS_ICONS = {"queued": "◌", "running": "▶", "completed": "✓", "stopped": "■", "failed": "✕"}
+
+
+def runs_table(found: Sequence[Run], now: float | None = None) -> pd.DataFrame:
+    """One row per run."""
+    now = time.time() if now is None else now
+    return pd.DataFrame(
+        [
+            {
+                "status": f"{STATUS_ICONS[run.status]} {status_word(run.status)}",
+                "name": run.name,
+                "dataset": run.dataset_name,
+                "recipe": run.config.recipe,
+                "progress": run.job.progress,
+                "epochs": epochs_text(run),
+                "best_dice": run.best_val_dice,
+                "remaining": formats.duration(remaining_seconds(run, now)),
+                "elapsed": formats.duration(elapsed_seconds(run, now)),
+                "created": pd.Timestamp(run.created_at, unit="s"),
+            }
+            for run in found
+        ],
+        columns=[
+            "status", "name", "dataset", "recipe", "progress", "epochs", "best_dice",
+            "remaining", "elapsed", "created",
+        ],
+    )  # fmt: skip
+
+
+def scored_table(dataset: Dataset, run_id: str, scored: Sequence[ScoredSample]) -> pd.DataFrame:
+    """One row per scored sample."""
+    return pd.DataFrame(
+        [
+            {
+                "thumb": links.run_file(run_id, "thumbs", f"{each.sample.position:06d}.webp"),
+                "sample": each.sample.name,
+                "split": split_word(each.score.split),
+                "dice": each.dice,
+                "iou": each.iou,
+            }
+            | {f"class_{entry.index}": each.class_dice[entry.index] for entry in dataset.classes}
+            for each in scored
+        ]
+    )
+
+
+def samples_table(dataset: Dataset, found: Sequence[Sample]) -> pd.DataFrame:
+    """One row per sample of a dataset."""
+    return pd.DataFrame(
+        [
+            {
+                "thumb": links.dataset_file(dataset.id, "thumbs", f"{sample.position:06d}.webp"),
+                "sample": sample.name,
+                "size": f"{sample.width}×{sample.height}",
+            }
+            | {
+                f"class_{entry.index}": sample.class_pixels[entry.index]
+                / max(sum(sample.class_pixels), 1)
+                for entry in dataset.classes
+            }
+            for sample in found
+        ]
+    )
+
+
+def summary_table(dataset: Dataset, summaries: Mapping[str, Summary]) -> pd.DataFrame:
+    """Headline scores, one row per label: a split of a run, or a run of a comparison."""
+    return pd.DataFrame(
+        [
+            {
+                "label": label,
+                "mean_image_dice": summary.mean_image_dice,
+                "pooled_dice": summary.pooled_dice,
+                "mean_image_iou": summary.mean_image_iou,
+            }
+            | {
+                f"class_{entry.index}": summary.by_class[entry.index].dice
+                for entry in dataset.classes
+            }
+            | {"images": summary.num_images}
+            for label, summary in summaries.items()
+        ]
+    )
+
+
+def settings_table(run: Run) -> pd.DataFrame:
+    """Every setting of a run."""
+    values = run.config.to_dict()
+    return pd.DataFrame(
+        [
+            {
+                "setting": _(field.title or name),
+                "value": setting_text(values[part][name]),
+                "key": f"{part}.{name}",
+                "meaning": _(field.description or ""),
+            }
+            for name, (part, field) in leaf_fields().items()
+        ]
+    )
+
+
+def differing_settings(runs: Mapping[str, Run]) -> pd.DataFrame:
+    """The settings in which runs differ, one column per run label; empty when they agree."""
+    configs = {label: run.config.to_dict() for label, run in runs.items()}
+    rows: list[dict[str, Any]] = []
+    datasets = {label: run.dataset_name for label, run in runs.items()}
+    if len(set(datasets.values())) > 1:
+        rows.append({_("Setting"): _("Dataset")} | datasets)
+    recipes = {label: run.config.recipe for label, run in runs.items()}
+    if len(set(recipes.values())) > 1:
+        rows.append({_("Setting"): _("Recipe")} | recipes)
+    for name, (part, field) in leaf_fields().items():
+        values = {label: config[part][name] for label, config in configs.items()}
+        if len({repr(value) for value in values.values()}) > 1:
+            shown = {label: setting_text(value) for label, value in values.items()}
+            rows.append({_("Setting"): _(field.title or name)} | shown)
+    return pd.DataFrame(rows)
+
+
+def setting_text(value: Any) -> str:
+    """A setting's value as a person would write it."""
+    if value is None:
+        return formats.MISSING
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def unique_labels(runs: Sequence[Run]) -> dict[str, Run]:
+    """Runs by name; names that occur twice get the id behind them."""
+    names = [run.name for run in runs]
+    return {
+        run.name if names.count(run.name) == 1 else f"{run.name} ({run.id})": run for run in runs
+    }

@@ -1,0 +1,99 @@
+"""Every word on screen passes through `_()`, so that it can be translated.
+
+A translation is a gettext catalogue `pages/locale/<language>/LC_MESSAGES/workbench.mo`; without
+one the English of the code is shown.
+"""
+
+import gettext
+from pathlib import Path
+
+from engine.errors import WorkbenchError
+
+_LOCALE = Path(__file__).parents[1] / "locale"
+_catalogue = gettext.translation("workbench", _LOCALE, fallback=True)
+
+
+def _(message: str) -> str:
+    """The message in the reader's language."""
+    return _catalogue.gettext(message)
+
+
+def error_text(error: WorkbenchError) -> str:
+    """An error in the reader's language: its words are translated, its facts filled in."""
+    return _(error.message).format(**error.facts)
+
+
+def record_text(record: dict) -> str:
+    """A stored error or warning (`{"message", "facts"}`) in the reader's language."""
+    return _(record["message"]).format(**record["facts"])
+
+
+def status_word(status: str) -> str:
+    """A job's status."""
+    return {
+        "queued": _("queued"),
+        "running": _("running"),
+        "completed": _("completed"),
+        "stopped": _("stopped"),
+        "failed": _("failed"),
+    }[status]
+
+
+def phase_word(phase: str) -> str:
+    """What a live job is doing."""
+    known = {
+        "queued": _("Waiting for a free slot"),
+        "starting": _("Starting"),
+        "reading": _("Reading"),
+        "writing": _("Writing"),
+        "preparing": _("Preparing the images"),
+        "training": _("Training"),
+        "evaluating": _("Scoring every image"),
+    }
+    return known.get(phase, phase)
+
+
+def split_word(split: str) -> str:
+    """A split's name."""
+    return {"train": _("training"), "val": _("validation"), "test": _("test")}[split]
+
+
+def score_rules() -> str:
+    """The definition beside every score."""
+    return _(
+        "**Dice** = 2·TP / (2·TP + FP + FN), **IoU** = TP / (TP + FP + FN), counted on the "
+        "original pixels of the mask; ignored pixels are left out.\n\n"
+        "**Image Dice** is the mean over the foreground classes that occur in truth or prediction "
+        "of an image; an image with none of them in either scores 1 (a correct rejection). "
+        "**Mean image Dice** is the mean over images. **Pooled Dice** adds up the counts of all "
+        "images first. A **class Dice** is the mean over the images in which the class occurs. "
+        "Background is never averaged in; its own Dice stands beside the others, because a "
+        "network that has learned nothing can score high on a frequent class alone."
+    )
+
+
+def training_size_note(size_px: int) -> str:
+    """What tells the numbers of an epoch from final scores."""
+    return _(
+        "Validation numbers of an epoch are computed at training size ({size}×{size} px); the "
+        "scores of the images at their original size."
+    ).format(size=size_px)
+
+
+def viewer_texts() -> dict[str, str]:
+    """Every word of the image viewer; see `pages.common.viewer.TEXT_KEYS`."""
+    return {
+        "viewer": _("Image viewer"),
+        "layers": _("Layers"),
+        "opacity": _("Opacity"),
+        "zoom": _("Zoom"),
+        "zoom_in": _("Zoom in"),
+        "zoom_out": _("Zoom out"),
+        "fit": _("Fit"),
+        "help": _("Keys and gestures"),
+        "help_text": _(
+            "Wheel: zoom · drag: move · double-click or 0: fit · + and −: zoom · arrows: move · "
+            "1 to 9: switch a layer"
+        ),
+        "broken": _("{layer} could not be loaded."),
+    }

@@ -1,0 +1,155 @@
+"""Datasets: bring one in, watch the import, open one."""
+
+import time
+from pathlib import Path
+
+import streamlit as st
+
+from engine.datasets.toy import write_toy_zip
+from engine.errors import WorkbenchError
+from engine.jobs.queue import new_upload_key, submit_import
+from engine.store.jobs import LIVE
+from pages.common import formats, links, reads
+from pages.common.parts import empty_state, failure
+from pages.common.texts import _, error_text, phase_word
+
+_CARDS_PER_PAGE = 12
+_FAILURES_SHOWN_SECONDS = 24 * 3600
+
+
+def import_upload() -> None:
+    """Queue the dropped file and empty the uploader, so that no rerun queues it twice."""
+    upload = st.session_state.get(uploader_key())
+    if upload is None:
+        return
+    workbench = reads.workbench()
+    source = new_upload_key(upload.name)
+    with workbench.files.writing(source) as path, open(path, "wb") as file:
+        while chunk := upload.read(1 << 20):
+            file.write(chunk)
+    submit_import(workbench, source, Path(upload.name).stem, actor=reads.actor())
+    st.session_state["datasets_uploads"] = st.session_state.get("datasets_uploads", 0) + 1
+
+
+def import_toy() -> None:
+    """Queue a generated dataset."""
+    workbench = reads.workbench()
+    source = new_upload_key("toy.zip")
+    with workbench.files.writing(source) as path:
+        write_toy_zip(path)
+    submit_import(workbench, source, _("Toy circles and rectangles"), actor=reads.actor())
+
+
+def uploader_key() -> str:
+    """The uploader's key; a new one after each upload empties it."""
+    return f"datasets_upload_{st.session_state.get('datasets_uploads', 0)}"
+
+
+def dismiss(job_id: str) -> None:
+    """Hide a failed import for the rest of the session."""
+    st.session_state.setdefault("datasets_dismissed", set()).add(job_id)
+
+
+def toy_button() -> None:
+    """The button that makes the toy dataset."""
+    st.button(
+        _("Create a toy dataset"),
+        icon=":material/toys:",
+        on_click=import_toy,
+        key="datasets_toy",
+        help=_("40 noisy pictures of circles and rectangles, three classes: good for a first try."),
+    )
+
+
+live = [job.id for job in reads.import_jobs(50) if job.status in LIVE]
+
+
+@st.fragment(run_every=0.7 if live else None)
+def imports() -> None:
+    """The imports under way, and those that failed lately."""
+    found = reads.import_jobs(50)
+    if {job.id for job in found if job.status in LIVE} != set(live):
+        st.rerun()
+    for job in found:
+        name = formats.plain(job.payload["name"])
+        if job.status in LIVE:
+            st.progress(
+                job.progress,
+                text=_("Importing {name}: {phase}").format(name=name, phase=phase_word(job.phase)),
+            )
+        elif job.status == "failed" and is_recent(job):
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.markdown(_("**{name}** was not imported.").format(name=name))
+                st.button(
+                    _("Dismiss"), key=f"datasets_dismiss_{job.id}", on_click=dismiss, args=(job.id,)
+                )
+            failure(job.error or {})
+
+
+def is_recent(job) -> bool:
+    """Whether a failed import is still worth showing."""
+    dismissed = st.session_state.get("datasets_dismissed", ())
+    return job.id not in dismissed and time.time() - job.created_at < _FAILURES_SHOWN_SECONDS
+
+
+def card(dataset) -> None:
+    """One dataset: a few pictures, what it holds, and what can be done with it."""
+    samples = reads.samples(dataset.id)
+    step = max(len(samples) // 4, 1)
+    thumbs = "".join(
+        f'<img src="{links.dataset_file(dataset.id, "thumbs", f"{sample.position:06d}.webp")}" '
+        'alt="" style="width:24%;aspect-ratio:1;object-fit:cover;border-radius:4px">'
+        for sample in samples[::step][:4]
+    )
+    st.html(f'<div style="display:flex;gap:1.33%">{thumbs}</div>')
+    st.markdown(f"**{formats.plain(dataset.name)}**")
+    st.caption(
+        _("{samples} samples · {classes} classes · {moment}").format(
+            samples=formats.count(dataset.num_samples),
+            classes=len(dataset.classes),
+            moment=formats.moment(dataset.created_at),
+        )
+    )
+    with st.container(horizontal=True):
+        if st.button(_("Open"), key=f"datasets_open_{dataset.id}", icon=":material/visibility:"):
+            links.open_dataset(dataset.id)
+        if st.button(_("Train"), key=f"datasets_train_{dataset.id}", icon=":material/play_arrow:"):
+            links.open_training(dataset.id)
+
+
+st.title(_("Datasets"))
+datasets = reads.all_datasets()
+
+try:
+    st.file_uploader(
+        _("Drop a zip with images and masks"),
+        type=["zip"],
+        key=uploader_key(),
+        on_change=import_upload,
+        help=_(
+            "PNG, JPEG or TIFF, in folders such as images/ and masks/, or side by side with a "
+            "suffix such as _mask. The import finds out how they pair."
+        ),
+    )
+except WorkbenchError as error:
+    st.error(error_text(error))
+
+imports()
+
+if datasets:
+    num_pages = -(-len(datasets) // _CARDS_PER_PAGE)
+    current = 1
+    if num_pages > 1:
+        current = st.pagination(num_pages, key="datasets_page", bind="query-params")
+    grid = st.grid(min_column_width=300, gap="medium")
+    for dataset in datasets[(current - 1) * _CARDS_PER_PAGE : current * _CARDS_PER_PAGE]:
+        with grid.cell(), st.container(border=True):
+            card(dataset)
+    toy_button()
+elif not live:
+    with empty_state(
+        ":material/photo_library:",
+        _("No datasets yet"),
+        _("Drop a zip of images and masks above, or try everything with generated pictures first."),
+    ):
+        toy_button()
