@@ -287,9 +287,7 @@ def _scores(workbench: Workbench, run: Run) -> dict[str, Any]:
     classes = datasets.get(workbench.database, run.dataset_id).classes
     found = {}
     for split in runs.SPLIT_NAMES:
-        summary = rules.summarize(
-            score_store.of_run(workbench.database, run.id, split), classes
-        )
+        summary = rules.summarize(score_store.of_run(workbench.database, run.id, split), classes)
         if summary is not None:
             found[split] = {
                 "mean_image_dice": summary.mean_image_dice,

@@ -4,7 +4,13 @@ import streamlit as st
 
 from engine.errors import NotFound
 from pages.common import charts, columns, formats, links, reads, tables
-from pages.common.parts import selected_position, truth_layers
+from pages.common.parts import (
+    THUMBNAIL_ROW_PX,
+    selected_position,
+    table_height,
+    truth_layers,
+    view_switch,
+)
 from pages.common.texts import _, error_text, record_text, viewer_texts
 from pages.common.viewer import Pane, viewer
 
@@ -38,26 +44,17 @@ for warning in report["warnings"]:
     st.warning(formats.plain(record_text(warning)), icon=":material/info:")
 
 VIEWS = {"samples": _("Samples"), "statistics": _("Statistics"), "import": _("Import report")}
-view = st.segmented_control(
-    _("View"),
-    list(VIEWS),
-    default="samples",
-    required=True,
-    format_func=VIEWS.__getitem__,
-    key="dataset_view",
-    bind="query-params",
-    label_visibility="collapsed",
-)
+view = view_switch(VIEWS, "samples", key="dataset_view")
 
 if view == "samples":
-    table_column, viewer_column = st.columns([2, 3], gap="medium")
+    table_column, viewer_column = st.columns([5, 8], gap="medium")
     with table_column:
         event = st.dataframe(
             tables.samples_table(dataset, samples),
-            key="dataset_samples",
-            height=600,
+            key=f"dataset_samples_{dataset.id}",
+            height=table_height(len(samples)),
             hide_index=True,
-            row_height=56,
+            row_height=THUMBNAIL_ROW_PX,
             on_select="rerun",
             selection_mode="single-row",
             column_config={
@@ -109,6 +106,7 @@ elif view == "statistics":
             _("Images"): images,
         },
         hide_index=True,
+        column_config={_("Pixels"): st.column_config.NumberColumn(format="localized")},
     )
 else:
     st.markdown(

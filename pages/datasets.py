@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Literal
 
 import streamlit as st
 
@@ -50,11 +51,12 @@ def dismiss(job_id: str) -> None:
     st.session_state.setdefault("datasets_dismissed", set()).add(job_id)
 
 
-def toy_button() -> None:
+def toy_button(kind: Literal["primary", "secondary"]) -> None:
     """The button that makes the toy dataset."""
     st.button(
         _("Create a toy dataset"),
         icon=":material/toys:",
+        type=kind,
         on_click=import_toy,
         key="datasets_toy",
         help=_("40 noisy pictures of circles and rectangles, three classes: good for a first try."),
@@ -145,11 +147,11 @@ if datasets:
     for dataset in datasets[(current - 1) * _CARDS_PER_PAGE : current * _CARDS_PER_PAGE]:
         with grid.cell(), st.container(border=True):
             card(dataset)
-    toy_button()
+    toy_button("secondary")
 elif not live:
     with empty_state(
         ":material/photo_library:",
         _("No datasets yet"),
         _("Drop a zip of images and masks above, or try everything with generated pictures first."),
     ):
-        toy_button()
+        toy_button("primary")

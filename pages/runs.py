@@ -2,12 +2,13 @@
 
 import streamlit as st
 
-from pages.common import links, reads, tables
+from pages.common import formats, links, reads, tables
 from pages.common.columns import score
 from pages.common.parts import empty_state
 from pages.common.texts import _
 
 _LIVE_SECONDS = 2.0
+_ROWS_BEFORE_SCROLLING = 18
 
 st.title(_("Runs"))
 has_live_runs = any(run.job.is_live for run in reads.all_runs())
@@ -24,7 +25,8 @@ def run_list() -> None:
         tables.runs_table(runs),
         key="runs_table",
         hide_index=True,
-        height=min(36 * (len(runs) + 1) + 2, 720),
+        height="content" if len(runs) <= _ROWS_BEFORE_SCROLLING else 740,
+        placeholder=formats.MISSING,
         on_select="rerun",
         selection_mode=["multi-row", "single-cell"],
         column_config={

@@ -39,9 +39,13 @@ with form:
         dataset_id = st.selectbox(
             _("Dataset"),
             list(datasets),
-            format_func=lambda key: f"{datasets[key].name} · {datasets[key].num_samples}",
-            key="dataset",
-            bind="query-params",
+            list(datasets).index(links.asked_choice("dataset", datasets, next(iter(datasets)))),
+            format_func=lambda key: _("{name} · {count} samples").format(
+                name=datasets[key].name, count=formats.count(datasets[key].num_samples)
+            ),
+            key="train_dataset",
+            on_change=links.remember,
+            args=("dataset", "train_dataset"),
         )
         recipe_name = st.segmented_control(
             _("Recipe"),

@@ -57,6 +57,7 @@ _DECODER_ERRORS = (
     Warning,
     struct.error,
     zlib.error,
+    Image.DecompressionBombError,
 )
 
 
@@ -120,12 +121,12 @@ def decode_mask(data: bytes, name: str) -> Mask:
 
 
 def count_pixels(data: bytes) -> int:
-    """Width × height as the file's header claims; 0 when there is no readable header."""
+    """Width × height as the file's header claims; its bytes when there is no readable header."""
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             return image.width * image.height
     except _DECODER_ERRORS:
-        return 0
+        return len(data)
 
 
 @contextmanager

@@ -48,7 +48,7 @@ from engine.errors import BadData, BadInput, WorkbenchError
 from engine.pictures.masks import index_png
 from engine.pictures.thumbnails import thumbnail_webp
 from engine.store import datasets
-from engine.store.database import new_id
+from engine.store.database import Database, new_id
 from engine.store.datasets import Dataset, Sample
 from engine.workbench import Workbench
 
@@ -110,24 +110,36 @@ def import_dataset(
         with disk_errors(), workbench.files.staging(folder_key) as folder:
             written = work.write(folder, learned)
     try:
-        content_hash = _content_hash(written, learned)
-        same = datasets.with_content(workbench.database, content_hash)
-        samples = [found.sample for found in written]
-        datasets.add(
-            workbench.database,
-            dataset_id=dataset_id,
-            name=name.strip(),
-            content_hash=content_hash,
-            num_channels=max(found.num_channels for found in written),
-            classes=learned.classes,
-            samples=samples,
-            report=_report(pairing, samples, learned, same).to_dict(),
-            actor=actor,
-        )
+        _record(workbench.database, dataset_id, name.strip(), actor, pairing, learned, written)
     except BaseException:
         workbench.files.remove(folder_key)
         raise
     return datasets.get(workbench.database, dataset_id)
+
+
+def _record(
+    database: Database,
+    dataset_id: str,
+    name: str,
+    actor: str,
+    pairing: Pairing,
+    learned: LearnedClasses,
+    written: Sequence[_Written],
+) -> None:
+    samples = [found.sample for found in written]
+    content_hash = _content_hash(written, learned)
+    same_content = datasets.with_content(database, content_hash)
+    datasets.add(
+        database,
+        dataset_id=dataset_id,
+        name=name,
+        content_hash=content_hash,
+        num_channels=max(found.num_channels for found in written),
+        classes=learned.classes,
+        samples=samples,
+        report=_report(pairing, samples, learned, same_content).to_dict(),
+        actor=actor,
+    )
 
 
 class _Import:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from engine.datasets.decode import Mask
 from engine.datasets.report import ReportWarning
 from engine.errors import BadData
-from engine.pictures.masks import IGNORED_INDEX
+from engine.scores.counts import IGNORED_INDEX
 from engine.store.datasets import ClassEntry
 
 MAX_CLASSES = 32

@@ -264,7 +264,7 @@ def _resolve(proposed: Iterable[_Edge], pictures: _Pictures, rule: str) -> _Prop
     }
     unsure = {image.name for image, _ in edges - sure}
     return _Proposal(
-        pairs=sorted(sure, key=lambda edge: natural_key(edge[0].name)),
+        pairs=list(sure),
         unmatched=tuple(picture.name for picture in pictures if picture not in partners),
         ambiguous=tuple(picture.name for picture in pictures if picture.name in unsure),
         rule=rule,

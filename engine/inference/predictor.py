@@ -47,9 +47,7 @@ class Predictor:
         return self.info.config
 
     @torch.inference_mode()
-    def predict(
-        self, image_SSC: NDArray[np.uint8], height: int, width: int
-    ) -> Prediction:
+    def predict(self, image_SSC: NDArray[np.uint8], height: int, width: int) -> Prediction:
         """Predict one image.
 
         Args:

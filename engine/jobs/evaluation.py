@@ -93,7 +93,7 @@ def _score_sample(
         f"predictions/{picture_name(sample, 'png')}": index_png(
             prediction.mask_HW, colors, background
         ),
-        f"errors/{picture_name(sample, 'png')}": error_png(truth, prediction.mask_HW, background),
+        f"errors/{picture_name(sample, 'png')}": error_png(errors),
         f"thumbs/{picture_name(sample, 'webp')}": overlay_thumbnail_webp(image, errors),
     }
     for key, data in pictures.items():

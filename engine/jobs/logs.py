@@ -11,7 +11,7 @@ def log_key(job_id: str) -> str:
 
 
 def tail(files: Files, job_id: str, num_lines: int) -> str:
-    """The last lines of a job's log; "" when it printed nothing. Cost does not grow with the log."""
+    """The last lines of a job's log, at a cost that does not grow with it; "" when it is empty."""
     path = files.path(log_key(job_id))
     if not path.exists():
         return ""

@@ -5,7 +5,8 @@ from collections.abc import Collection, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.pictures.masks import IGNORED_INDEX, index_png
+from engine.pictures.masks import index_png
+from engine.scores.counts import IGNORED_INDEX
 
 AGREEMENT = 0
 """Background in both."""
@@ -67,17 +68,12 @@ def error_map(
     return codes
 
 
-def error_png(
-    truth: NDArray[np.uint8],
-    prediction: NDArray[np.uint8],
-    background: Collection[int] | int | None,
-    ignored: int = IGNORED_INDEX,
-) -> bytes:
-    """The error map as an index PNG, transparent where nothing is to be said.
+def error_png(codes: NDArray[np.uint8]) -> bytes:
+    """An error map as an index PNG, transparent where nothing is to be said.
 
-    Takes what `error_map` takes; the pixel values are its codes.
+    Args:
+        codes: what `error_map` returned; the pixel values of the file.
     """
-    codes = error_map(truth, prediction, background, ignored)
     colors = ["#808080", *(ERROR_COLORS[code] for code in sorted(ERROR_COLORS))]
     return index_png(codes, colors, transparent=(AGREEMENT,))
 

@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from engine.errors import BadData
-
-IGNORED_INDEX = 255
-"""Mask value of pixels that count neither for nor against a prediction."""
+from engine.scores.counts import IGNORED_INDEX
 
 _UNUSED_COLOR = (128, 128, 128)
 

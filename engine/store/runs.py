@@ -126,9 +126,7 @@ def set_environment(database: Database, run_id: str, environment: dict[str, Any]
     """Record the versions and the hardware a run is trained with."""
     with database.writing() as connection:
         connection.execute(
-            schema.runs.update()
-            .where(schema.runs.c.id == run_id)
-            .values(environment=environment)
+            schema.runs.update().where(schema.runs.c.id == run_id).values(environment=environment)
         )
 
 

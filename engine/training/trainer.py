@@ -98,9 +98,7 @@ def train(config: TrainConfig, data: TrainingData, context: TrainingContext) -> 
 class Trainer:
     """One training in progress. Use `train`."""
 
-    def __init__(
-        self, config: TrainConfig, data: TrainingData, context: TrainingContext
-    ) -> None:
+    def __init__(self, config: TrainConfig, data: TrainingData, context: TrainingContext) -> None:
         self.config, self.data, self.context = config, data, context
         self.device = context.compute.device
         self.in_channels = data.images_NHWC.shape[-1]
@@ -169,9 +167,7 @@ class Trainer:
         self.learning_rate = learning_rate_at(self.config.optimizer, progress)
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate
-        images_NCHW, masks_NHW = augment(
-            *self._load(indices), self.config.augment, self.generator
-        )
+        images_NCHW, masks_NHW = augment(*self._load(indices), self.config.augment, self.generator)
         self.optimizer.zero_grad(set_to_none=True)
         with self.context.compute.autocast():
             logits_NCHW = self.model(images_NCHW.contiguous(memory_format=torch.channels_last))
@@ -275,7 +271,11 @@ def _count_batch(truth_NHW: Tensor, prediction_NHW: Tensor, num_classes: int) ->
         truth, found = (truth_NHW == index) & valid, (prediction_NHW == index) & valid
         per_class.append(
             torch.stack(
-                [(truth & found).sum((1, 2)), (~truth & found).sum((1, 2)), (truth & ~found).sum((1, 2))],
+                [
+                    (truth & found).sum((1, 2)),
+                    (~truth & found).sum((1, 2)),
+                    (truth & ~found).sum((1, 2)),
+                ],
                 dim=1,
             )
         )

@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 
 from engine.events import EpochRecord
 from engine.store.datasets import Dataset
-from pages.common.texts import _
+from pages.common.texts import _, class_word
 
 RUN_COLORS = (
     "#0072b2",
@@ -23,10 +23,10 @@ RUN_COLORS = (
 _HEIGHT_PX = 300
 
 
-def loss_curves(records: Sequence[EpochRecord]) -> go.Figure:
+def loss_curves(records: Sequence[EpochRecord], num_planned: int) -> go.Figure:
     """Training and validation loss of one run."""
     epochs = [record.epoch for record in records]
-    figure = _epoch_figure(_("Loss"))
+    figure = _epoch_figure(_("Loss"), max(num_planned, len(records)))
     for name, values, color in (
         (_("training"), [record.train_loss for record in records], RUN_COLORS[0]),
         (_("validation"), [record.val_loss for record in records], RUN_COLORS[1]),
@@ -35,17 +35,17 @@ def loss_curves(records: Sequence[EpochRecord]) -> go.Figure:
     return figure
 
 
-def dice_curves(records: Sequence[EpochRecord], dataset: Dataset) -> go.Figure:
+def dice_curves(records: Sequence[EpochRecord], dataset: Dataset, num_planned: int) -> go.Figure:
     """Validation Dice of one run: the mean over images, and each class."""
     epochs = [record.epoch for record in records]
-    figure = _epoch_figure(_("Validation Dice"))
+    figure = _epoch_figure(_("Validation Dice"), max(num_planned, len(records)))
     figure.update_yaxes(range=[0, 1.02])
     if sum(not entry.background for entry in dataset.classes) > 1:
         mean = [record.val_dice for record in records]
         figure.add_trace(_line(epochs, mean, _("mean image Dice"), RUN_COLORS[0]))
     for entry in dataset.classes:
         values = [record.val_class_dice[entry.index] for record in records]
-        name = _("{name} (background)").format(name=entry.name) if entry.background else entry.name
+        name = class_word(entry)
         line = _line(epochs, values, _plotly_text(name), class_color(dataset, entry.index))
         if entry.background:
             line.line.dash = "dot"
@@ -56,7 +56,7 @@ def dice_curves(records: Sequence[EpochRecord], dataset: Dataset) -> go.Figure:
             x=best[-1].epoch,
             line={"dash": "dash", "width": 1, "color": "#888888"},
             annotation_text=_("best"),
-            annotation_position="top",
+            annotation_position="bottom right",
         )
     return figure
 
@@ -68,7 +68,8 @@ def run_curves(
     is_share: bool,
 ) -> go.Figure:
     """One line per run, in the order of `curves`, by epoch."""
-    figure = _epoch_figure(title)
+    num_epochs = max((epochs[-1] for epochs, _values in curves.values() if epochs), default=1)
+    figure = _epoch_figure(title, num_epochs)
     if is_share:
         figure.update_yaxes(range=[0, 1.02])
     for position, (name, (epochs, values)) in enumerate(curves.items()):
@@ -90,7 +91,7 @@ def class_shares(dataset: Dataset, shares: Sequence[float], title: str) -> go.Fi
         )
     )
     _lay_out(figure, title, height_px=110 + 32 * len(dataset.classes))
-    figure.update_xaxes(range=[0, 1], tickformat=".0%")
+    figure.update_xaxes(range=[0, 1.04], tickformat=".0%")
     figure.update_yaxes(autorange="reversed")
     return figure
 
@@ -106,10 +107,16 @@ def class_color(dataset: Dataset, index: int) -> str:
     return "#8c8c8c" if entry.background else entry.color
 
 
-def _epoch_figure(title: str) -> go.Figure:
+def _epoch_figure(title: str, num_epochs: int) -> go.Figure:
+    """An empty plot over the epochs, as wide as the training will be, so that no tick moves."""
     figure = go.Figure()
     _lay_out(figure, title, height_px=_HEIGHT_PX)
-    figure.update_xaxes(title_text=_("epoch"), rangemode="tozero")
+    figure.update_xaxes(
+        title_text=_("epoch"),
+        range=[0, num_epochs * 1.02],
+        tickformat="d",
+        dtick=1 if num_epochs <= 10 else None,
+    )
     return figure
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import streamlit as st
 
 from engine.store.datasets import Dataset
-from pages.common.texts import _, score_rules
+from pages.common.texts import _, class_word, score_rules
 
 SCORE_FORMAT = "%.3f"
 
@@ -26,7 +26,7 @@ def class_columns(dataset: Dataset, *, as_share: bool = False) -> dict[str, Any]
     """One column per class, background marked."""
     found = {}
     for entry in dataset.classes:
-        label = _("{name} (bg)").format(name=entry.name) if entry.background else entry.name
+        label = class_word(entry)
         found[f"class_{entry.index}"] = (
             st.column_config.NumberColumn(label, format="percent", width="small")
             if as_share

@@ -1,9 +1,10 @@
 """Every page and every URL, built and read in one place.
 
-Query parameters: `dataset`, `run`, `image` (a sample's position), `view`, `recipe`, and `runs` of
-the comparison. They are permalinks: old ones must go on working.
+Query parameters: `dataset`, `run`, `image` (a sample's position), `view`, `split`, `recipe`, and
+`runs` of the comparison. They are permalinks: old ones must go on working.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 
 import streamlit as st
@@ -48,6 +49,17 @@ def asked_for(name: str) -> str | None:
     return st.query_params.get(name)
 
 
+def asked_choice(name: str, options: Collection[str], default: str) -> str:
+    """A query parameter that must be one of some options, else the default."""
+    value = st.query_params.get(name)
+    return value if value in options else default
+
+
+def asked_choices(name: str, options: Collection[str]) -> list[str]:
+    """The values of a repeated query parameter that are among the options, each once."""
+    return [value for value in dict.fromkeys(st.query_params.get_all(name)) if value in options]
+
+
 def asked_image() -> int | None:
     """The sample position in the URL, if there is a sensible one."""
     value = st.query_params.get("image", "")
@@ -58,6 +70,15 @@ def remember_image(position: int) -> None:
     """Put the selected sample into the URL."""
     if asked_image() != position:
         st.query_params["image"] = str(position)
+
+
+def remember(name: str, key: str) -> None:
+    """Callback of a widget: put its value into the URL.
+
+    Widgets are not bound to the URL directly, because that would put their labels there: a link
+    must not change with a run's name or the reader's language.
+    """
+    st.query_params[name] = st.session_state[key]
 
 
 def dataset_file(dataset_id: str, kind: str, file_name: str) -> str:

@@ -1,6 +1,6 @@
 """Pieces of page that several pages show in the same way."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
@@ -17,6 +17,10 @@ from engine.store.runs import Run
 from pages.common import formats, links
 from pages.common.texts import _, record_text, status_word
 from pages.common.viewer import Layer, Pane
+
+THUMBNAIL_ROW_PX = 56
+_ROWS_BESIDE_VIEWER = 10
+_VIEWER_TABLE_HEIGHT_PX = 610
 
 _STATUS_BADGES = {
     "queued": (":material/schedule:", "gray"),
@@ -120,3 +124,24 @@ def selected_position(event: Any, shown: Sequence[int]) -> int | None:
     if asked in shown:
         return asked
     return shown[0] if shown else None
+
+
+def view_switch(views: Mapping[str, str], default: str, *, key: str) -> str:
+    """The switch between the views of a page, kept in the URL; returns the view's name."""
+    chosen = st.segmented_control(
+        _("View"),
+        list(views),
+        default=links.asked_choice("view", views, default),
+        required=True,
+        format_func=views.__getitem__,
+        key=key,
+        on_change=links.remember,
+        args=("view", key),
+        label_visibility="collapsed",
+    )
+    return chosen or default
+
+
+def table_height(num_rows: int) -> int | str:
+    """Height of a table with thumbnails: as many rows as there are, up to the viewer's height."""
+    return "content" if num_rows <= _ROWS_BESIDE_VIEWER else _VIEWER_TABLE_HEIGHT_PX

@@ -45,6 +45,35 @@ def settings_form(recipe_name: str, num_columns: int) -> dict[str, Any]:
     return changes
 
 
+def choice_word(choice: str) -> str:
+    """A choice in words."""
+    known = {
+        "dataset": _("as in the dataset"),
+        "rgb": _("RGB"),
+        "grey": _("grey"),
+        "random": _("random"),
+        "interleaved": _("interleaved"),
+        "none": _("none"),
+        "batch": _("batch"),
+        "group": _("group"),
+        "transposed": _("transposed convolution"),
+        "bilinear": _("bilinear"),
+        "cross_entropy": _("cross-entropy"),
+        "dice_cross_entropy": _("Dice + cross-entropy"),
+        "adam": _("Adam"),
+        "adamw": _("AdamW"),
+        "sgd": _("SGD with momentum"),
+        "constant": _("constant"),
+        "cosine": _("warm-up and cosine"),
+        "auto": _("automatic"),
+        "cpu": _("CPU"),
+        "cuda": _("NVIDIA GPU"),
+        "fp32": _("single (fp32)"),
+        "bf16": _("bfloat16"),
+    }
+    return known.get(choice, choice)
+
+
 def changed_settings(recipe_name: str, values: dict[str, Any]) -> list[str]:
     """Titles of the settings that are no longer the recipe's."""
     recipe = RECIPES[recipe_name]
@@ -65,7 +94,9 @@ def _widget(recipe_name: str, name: str, field: FieldInfo, value: Any) -> Any:
     key = f"train_{recipe_name}_{name}"
     if choices(field):
         options = list(choices(field))
-        return st.selectbox(label, options, options.index(value), help=meaning, key=key)
+        return st.selectbox(
+            label, options, options.index(value), format_func=choice_word, help=meaning, key=key
+        )
     if isinstance(value, bool):
         return st.toggle(label, value, help=meaning, key=key)
     limits = bounds(field)

@@ -28,7 +28,7 @@ def runs_table(found: Sequence[Run], now: float | None = None) -> pd.DataFrame:
                 "name": run.name,
                 "dataset": run.dataset_name,
                 "recipe": run.config.recipe,
-                "progress": run.job.progress,
+                "progress": round(run.job.progress, 2),
                 "epochs": epochs_text(run),
                 "best_dice": run.best_val_dice,
                 "remaining": formats.duration(remaining_seconds(run, now)),
@@ -51,11 +51,11 @@ def scored_table(dataset: Dataset, run_id: str, scored: Sequence[ScoredSample]) 
             {
                 "thumb": links.run_file(run_id, "thumbs", f"{each.sample.position:06d}.webp"),
                 "sample": each.sample.name,
-                "split": split_word(each.score.split),
                 "dice": each.dice,
-                "iou": each.iou,
+                "split": split_word(each.score.split),
             }
             | {f"class_{entry.index}": each.class_dice[entry.index] for entry in dataset.classes}
+            | {"iou": each.iou}
             for each in scored
         ]
     )

@@ -8,6 +8,10 @@ import gettext
 from pathlib import Path
 
 from engine.errors import WorkbenchError
+from engine.store.datasets import ClassEntry
+
+MOST_WANTED_SPLITS = ("test", "val", "train")
+"""The splits in the order a page shows them: the most honest scores first."""
 
 _LOCALE = Path(__file__).parents[1] / "locale"
 _catalogue = gettext.translation("workbench", _LOCALE, fallback=True)
@@ -56,6 +60,13 @@ def phase_word(phase: str) -> str:
 def split_word(split: str) -> str:
     """A split's name."""
     return {"train": _("training"), "val": _("validation"), "test": _("test")}[split]
+
+
+def class_word(entry: ClassEntry) -> str:
+    """A class's name, background told apart when its name does not."""
+    if not entry.background or entry.name.lower() == "background":
+        return entry.name
+    return _("{name} (background)").format(name=entry.name)
 
 
 def score_rules() -> str:

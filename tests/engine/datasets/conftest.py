@@ -2,23 +2,13 @@
 
 import io
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-
-from engine.settings import Settings
-from engine.workbench import Workbench, open_workbench
-
-
-@pytest.fixture
-def workbench(tmp_path: Path) -> Iterator[Workbench]:
-    opened = open_workbench(Settings.for_home(tmp_path / "home"))
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

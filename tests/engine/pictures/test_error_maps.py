@@ -41,7 +41,9 @@ def test_different_shapes_are_refused_instead_of_broadcast() -> None:
 
 
 def test_the_png_shows_only_what_is_right_or_wrong_about_foreground() -> None:
-    with Image.open(io.BytesIO(error_png(TRUTH, PREDICTION, frozenset({0, 3})))) as image:
+    with Image.open(
+        io.BytesIO(error_png(error_map(TRUTH, PREDICTION, frozenset({0, 3}))))
+    ) as image:
         codes = np.array(image)
         rgba = np.array(image.convert("RGBA"))
     assert np.array_equal(codes, error_map(TRUTH, PREDICTION, frozenset({0, 3})))

@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 
 from engine.errors import BadData
-from engine.pictures.masks import IGNORED_INDEX, index_png, read_index_png
+from engine.pictures.masks import index_png, read_index_png
+from engine.scores.counts import IGNORED_INDEX
 
 COLORS = ["#000000", "#ff8000", "#0102fe"]
 MASK = np.array([[0, 1, 2], [255, 2, 0]], dtype=np.uint8)

@@ -58,7 +58,9 @@ def upgrade() -> None:
         "runs",
         sa.Column("id", sa.String(16), primary_key=True),
         sa.Column("name", sa.String(200), nullable=False),
-        sa.Column("dataset_id", sa.String(16), sa.ForeignKey("datasets.id"), nullable=False, index=True),
+        sa.Column(
+            "dataset_id", sa.String(16), sa.ForeignKey("datasets.id"), nullable=False, index=True
+        ),
         sa.Column("job_id", sa.String(16), sa.ForeignKey("jobs.id"), nullable=False, unique=True),
         sa.Column("actor", sa.String(200), nullable=False),
         sa.Column("created_at", sa.Float, nullable=False),
@@ -69,7 +71,9 @@ def upgrade() -> None:
     )
     op.create_table(
         "epochs",
-        sa.Column("run_id", sa.String(16), sa.ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+        sa.Column(
+            "run_id", sa.String(16), sa.ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True
+        ),
         sa.Column("epoch", sa.Integer, primary_key=True),
         sa.Column("train_loss", sa.Float, nullable=False),
         sa.Column("val_loss", sa.Float, nullable=False),
@@ -84,7 +88,9 @@ def upgrade() -> None:
     )
     op.create_table(
         "scores",
-        sa.Column("run_id", sa.String(16), sa.ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+        sa.Column(
+            "run_id", sa.String(16), sa.ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True
+        ),
         sa.Column("position", sa.Integer, primary_key=True),
         sa.Column("class_index", sa.Integer, primary_key=True),
         sa.Column("split", sa.String(10), nullable=False),

@@ -1,0 +1,239 @@
+"""The views of the run page: headline, curves, images, settings, log."""
+
+import time
+
+import streamlit as st
+
+from engine.scores.rules import Summary
+from engine.store.datasets import Dataset
+from engine.store.runs import SPLIT_NAMES, Run
+from pages.common import charts, columns, formats, links, reads, tables
+from pages.common.parts import (
+    THUMBNAIL_ROW_PX,
+    failure,
+    run_pane,
+    selected_position,
+    status_badge,
+    table_height,
+)
+from pages.common.progress import elapsed_seconds, epochs_text, remaining_seconds
+from pages.common.texts import (
+    MOST_WANTED_SPLITS,
+    _,
+    class_word,
+    phase_word,
+    score_rules,
+    split_word,
+    training_size_note,
+    viewer_texts,
+)
+from pages.common.viewer import viewer
+
+_LOG_LINES = 400
+
+
+def head(run: Run, dataset: Dataset) -> None:
+    """What the run is, how it is doing, and its headline numbers."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        status_badge(run.status)
+        st.page_link(
+            links.DATASET,
+            label=formats.plain(dataset.name),
+            icon=":material/photo_library:",
+            query_params={"dataset": dataset.id},
+        )
+        sizes = reads.split_sizes(run.id)
+        st.caption(
+            _("recipe {recipe} · {parameters} parameters · {split} · id {id}").format(
+                recipe=run.config.recipe,
+                parameters=formats.count(run.num_parameters),
+                split=" / ".join(f"{sizes[name]} {split_word(name)}" for name in SPLIT_NAMES),
+                id=run.id,
+            )
+        )
+    if run.job.is_live:
+        st.progress(run.job.progress, text=phase_word(run.job.phase))
+    if run.job.error:
+        failure(run.job.error)
+    summaries = reads.summaries(run)
+    split = next((name for name in MOST_WANTED_SPLITS if name in summaries), None)
+    with st.container(horizontal=True):
+        if split is None:
+            _learning_metrics(run)
+        else:
+            _score_metrics(dataset, split, summaries[split])
+        _pace_metrics(run)
+
+
+def _learning_metrics(run: Run) -> None:
+    st.metric(
+        _("Best validation Dice"),
+        formats.score(run.best_val_dice),
+        border=True,
+        help=training_size_note(run.config.images.image_size_px),
+    )
+    st.metric(_("Best epoch"), run.best_epoch or formats.MISSING, border=True)
+
+
+def _score_metrics(dataset: Dataset, split: str, summary: Summary) -> None:
+    st.metric(
+        _("Mean image Dice, {split}").format(split=split_word(split)),
+        formats.score(summary.mean_image_dice),
+        border=True,
+        help=score_rules(),
+    )
+    for entry in dataset.classes:
+        st.metric(
+            _("Dice of {name}").format(name=formats.plain(class_word(entry))),
+            formats.score(summary.by_class[entry.index].dice),
+            border=True,
+            help=score_rules(),
+        )
+
+
+def _pace_metrics(run: Run) -> None:
+    now = time.time()
+    st.metric(_("Epochs"), epochs_text(run), border=True)
+    st.metric(_("Run time"), formats.duration(elapsed_seconds(run, now)), border=True)
+    if run.job.is_live:
+        st.metric(_("Time left"), formats.duration(remaining_seconds(run, now)), border=True)
+
+
+def curves(run: Run, dataset: Dataset) -> None:
+    """Loss and Dice over the epochs so far, of those planned while it is live."""
+    records = reads.epoch_records(run.id)
+    if not records:
+        st.caption(_("The curves begin when the first epoch has ended."))
+        return
+    schedule = run.config.schedule
+    num_planned = schedule.epochs if run.job.is_live and schedule.max_minutes is None else 0
+    left, right = st.columns(2)
+    left.plotly_chart(
+        charts.loss_curves(records, num_planned), key="run_loss", alt=_("Loss over the epochs")
+    )
+    right.plotly_chart(
+        charts.dice_curves(records, dataset, num_planned),
+        key="run_dice",
+        alt=_("Dice over the epochs"),
+    )
+    last = records[-1]
+    pace = _("Epoch {epoch}: {speed:.1f} images/s, {seconds:.1f} s, learning rate {rate:.2g}.")
+    st.caption(
+        pace.format(
+            epoch=last.epoch,
+            speed=last.images_per_second,
+            seconds=last.seconds,
+            rate=last.learning_rate,
+        )
+        + " "
+        + training_size_note(run.config.images.image_size_px)
+    )
+
+
+def images(run: Run, dataset: Dataset) -> None:
+    """Every scored image, worst first, beside the viewer; below them each split's scores."""
+    scored = reads.scored_samples(run)
+    if not scored:
+        st.caption(
+            _("Every image is scored when the training has ended.")
+            if run.job.is_live
+            else _("This run has no scores: it ended before its first epoch did.")
+        )
+        return
+    present = [name for name in MOST_WANTED_SPLITS if name in reads.summaries(run)]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        held_out = [name for name in present if name != "train"]
+        chosen = st.pills(
+            _("Splits shown"),
+            present,
+            selection_mode="multi",
+            default=links.asked_choices("split", present) or held_out,
+            format_func=split_word,
+            key="run_splits",
+            on_change=links.remember,
+            args=("split", "run_splits"),
+            label_visibility="collapsed",
+        )
+        st.caption(_("Worst first. Choose a row to look at it."))
+    shown = [each for each in scored if each.score.split in (chosen or present)]
+    table_column, viewer_column = st.columns([5, 8], gap="medium")
+    with table_column:
+        position = _image_table(run, dataset, shown)
+    with viewer_column:
+        _look_at(run, dataset, next(each for each in shown if each.sample.position == position))
+    st.subheader(_("Scores of each split"))
+    st.dataframe(
+        tables.summary_table(
+            dataset, {split_word(name): each for name, each in reads.summaries(run).items()}
+        ),
+        hide_index=True,
+        placeholder=formats.MISSING,
+        column_config=columns.summary_columns(dataset, _("Split")),
+    )
+    with st.popover(_("How these numbers are computed"), icon=":material/info:"):
+        st.markdown(score_rules())
+
+
+def _image_table(run: Run, dataset: Dataset, shown: list[reads.ScoredSample]) -> int | None:
+    event = st.dataframe(
+        tables.scored_table(dataset, run.id, shown),
+        key=f"run_images_{run.id}",
+        height=table_height(len(shown)),
+        hide_index=True,
+        row_height=THUMBNAIL_ROW_PX,
+        placeholder=formats.MISSING,
+        on_select="rerun",
+        selection_mode="single-row",
+        column_config={
+            "thumb": columns.thumbnail(_("Errors")),
+            "sample": st.column_config.TextColumn(_("Sample")),
+            "dice": columns.score(_("Image Dice")),
+            "split": st.column_config.TextColumn(_("Split"), width="small"),
+            **columns.class_columns(dataset),
+            "iou": columns.score(_("Image IoU")),
+        },
+    )
+    return selected_position(event, [each.sample.position for each in shown])
+
+
+def _look_at(run: Run, dataset: Dataset, each: reads.ScoredSample) -> None:
+    note = _("{split} · Dice {dice}").format(
+        split=split_word(each.score.split), dice=formats.score(each.dice)
+    )
+    viewer(
+        [run_pane(run, dataset, each.sample, title=each.sample.name, note=note)],
+        key="run_viewer",
+        texts=viewer_texts(),
+        shown=("image", "errors"),
+    )
+
+
+def settings(run: Run) -> None:
+    """Every setting, and what the run was trained with."""
+    st.dataframe(
+        tables.settings_table(run),
+        hide_index=True,
+        height="content",
+        column_config={
+            "setting": st.column_config.TextColumn(_("Setting")),
+            "value": st.column_config.TextColumn(_("Value")),
+            "key": st.column_config.TextColumn(_("Key")),
+            "meaning": st.column_config.TextColumn(_("Meaning"), width="large"),
+        },
+    )
+    if run.environment:
+        st.subheader(_("Environment"))
+        st.dataframe(
+            {
+                _("What"): list(run.environment),
+                _("Value"): [tables.setting_text(value) for value in run.environment.values()],
+            },
+            hide_index=True,
+            width="content",
+        )
+
+
+def log(run: Run) -> None:
+    """What the run's process printed."""
+    text = reads.log_tail(run.job.id, _LOG_LINES)
+    st.code(text or _("Nothing yet."), language=None, height=520)
