@@ -166,7 +166,7 @@ def scores(settings: Settings, options: argparse.Namespace) -> int:
             of_split=f" for the {options.split} split" if options.split else "",
             status=run.status,
         )
-    lines = [
+    lines: list[dict[str, Any]] = [
         {
             "sample": names[score.position],
             "split": score.split,

@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 
 from engine.errors import BadSetting
 
-CONFIG_VERSION = 1
+CONFIG_VERSION: Literal[1] = 1
 
 RecipeName = Literal["tutorial", "quick"]
 
@@ -251,11 +251,17 @@ _BOUND_WORDS = {"gt": "more than {}", "ge": "at least {}", "lt": "less than {}",
 def _problem(detail: Any) -> str:
     """One pydantic finding as the user's sentence: field, what was seen, what is expected."""
     leaf = str(detail["loc"][-1])
+    if detail["type"] == "literal_error" and len(detail["loc"]) == 1:
+        # The version or the recipe of a stored config.
+        allowed = ", ".join(map(str, get_args(TrainConfig.model_fields[leaf].annotation)))
+        one_of = "one of " if ", " in allowed else ""
+        return f"{leaf} is {detail['input']!r}; it must be {one_of}{allowed}"
     if detail["type"] == "extra_forbidden" or leaf not in leaf_fields():
         return f"“{'.'.join(str(step) for step in detail['loc'])}” is not a known setting"
     field = leaf_fields()[leaf][1]
+    # Twelve digits write the largest seed out in full.
     expected = " and ".join(
-        _BOUND_WORDS[name].format(f"{limit:g}") for name, limit in bounds(field).items()
+        _BOUND_WORDS[name].format(f"{limit:.12g}") for name, limit in bounds(field).items()
     )
     if choices(field):
         expected = "one of " + ", ".join(choices(field))

@@ -4,6 +4,7 @@ The environment is read when `Settings.from_environment` is called, never at imp
 so that a test or a script can pass a home of its own.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,15 +30,18 @@ class Settings:
     def for_home(cls, home: Path) -> "Settings":
         """The defaults for one home folder, whatever the environment says."""
         home = home.expanduser().resolve()
-        return cls(home=home, database_url=f"sqlite:///{home / 'workbench.db'}")
+        # The two characters that would end the path within a URL.
+        path = str(home / "workbench.db").replace("%", "%25").replace("?", "%3F")
+        return cls(home=home, database_url=f"sqlite:///{path}")
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
-        """Read the settings, filling in defaults.
+        """Read the settings, filling in defaults; an empty variable counts as not set.
 
         Raises:
             BadSetting: a variable holds a value that cannot be used.
         """
+        environ = {name: value for name, value in environ.items() if value}
         defaults = cls.for_home(Path(environ.get("WORKBENCH_HOME", "workbench")))
         worker = environ.get("WORKBENCH_WORKER", defaults.worker)
         if worker not in ("local", "external"):
@@ -48,10 +52,13 @@ class Settings:
         try:
             idle_seconds = float(idle)
         except ValueError:
+            idle_seconds = math.nan
+        if not idle_seconds >= 0:
             raise BadSetting(
-                "WORKBENCH_WORKER_IDLE_SECONDS is “{value}”; it must be a number of seconds.",
+                "WORKBENCH_WORKER_IDLE_SECONDS is “{value}”; it must be a number of seconds, "
+                "0 or more.",
                 value=idle,
-            ) from None
+            )
         return cls(
             home=defaults.home,
             database_url=environ.get("WORKBENCH_DATABASE_URL", defaults.database_url),

@@ -1,18 +1,15 @@
 """Datasets: bring one in, watch the import, open one."""
 
 import time
-from pathlib import Path
 from typing import Literal
 
 import streamlit as st
 
-from engine.datasets.toy import write_toy_zip
-from engine.errors import WorkbenchError
-from engine.jobs.queue import new_upload_key, submit_import
+from engine.jobs.queue import submit_toy, submit_upload
 from engine.store.jobs import LIVE
 from pages.common import formats, links, reads
 from pages.common.parts import empty_state, failure
-from pages.common.texts import _, error_text, phase_word
+from pages.common.texts import _, phase_word
 
 _CARDS_PER_PAGE = 12
 _FAILURES_SHOWN_SECONDS = 24 * 3600
@@ -23,22 +20,13 @@ def import_upload() -> None:
     upload = st.session_state.get(uploader_key())
     if upload is None:
         return
-    workbench = reads.workbench()
-    source = new_upload_key(upload.name)
-    with workbench.files.writing(source) as path, open(path, "wb") as file:
-        while chunk := upload.read(1 << 20):
-            file.write(chunk)
-    submit_import(workbench, source, Path(upload.name).stem, actor=reads.actor())
+    submit_upload(reads.workbench(), upload, upload.name, actor=reads.actor())
     st.session_state["datasets_uploads"] = st.session_state.get("datasets_uploads", 0) + 1
 
 
 def import_toy() -> None:
     """Queue a generated dataset."""
-    workbench = reads.workbench()
-    source = new_upload_key("toy.zip")
-    with workbench.files.writing(source) as path:
-        write_toy_zip(path)
-    submit_import(workbench, source, _("Toy circles and rectangles"), actor=reads.actor())
+    submit_toy(reads.workbench(), _("Toy circles and rectangles"), actor=reads.actor())
 
 
 def uploader_key() -> str:
@@ -122,20 +110,16 @@ def card(dataset) -> None:
 st.title(_("Datasets"))
 datasets = reads.all_datasets()
 
-try:
-    st.file_uploader(
-        _("Drop a zip with images and masks"),
-        type=["zip"],
-        key=uploader_key(),
-        on_change=import_upload,
-        help=_(
-            "PNG, JPEG or TIFF, in folders such as images/ and masks/, or side by side with a "
-            "suffix such as _mask. The import finds out how they pair."
-        ),
-    )
-except WorkbenchError as error:
-    st.error(error_text(error))
-
+st.file_uploader(
+    _("Drop a zip with images and masks"),
+    type=["zip"],
+    key=uploader_key(),
+    on_change=import_upload,
+    help=_(
+        "PNG, JPEG or TIFF, in folders such as images/ and masks/, or side by side with a suffix "
+        "such as _mask. The import finds out how they pair."
+    ),
+)
 imports()
 
 if datasets:

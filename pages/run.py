@@ -60,8 +60,12 @@ VIEWS = {
     "settings": _("Settings"),
     "log": _("Log"),
 }
-default_view = "images" if reads.scored_samples(run) else "curves"
-view = view_switch(VIEWS, default_view, key="run_view")
+# Two keys, so that the page turns to the images by itself when the run it watches has ended.
+if run.job.is_live:
+    view = view_switch(VIEWS, "curves", key="run_view_live")
+else:
+    default_view = "images" if reads.scored_samples(run) else "curves"
+    view = view_switch(VIEWS, default_view, key="run_view_ended")
 if view == "images":
     run_views.images(run, dataset)
 elif view == "settings":

@@ -48,7 +48,7 @@ def process_lives(pid: int, started_at: float) -> bool:
         process = psutil.Process(pid)
         # A second of slack: the start time is derived from the boot time, which clocks adjust.
         same = abs(process.create_time() - started_at) < 1
-        return same and process.status() != psutil.STATUS_ZOMBIE
+        return bool(same and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
         return False
 

@@ -3,33 +3,58 @@
 Each function takes the acting user as `actor`.
 """
 
-from pathlib import Path
+import re
+import shutil
+from pathlib import PurePath
+from typing import BinaryIO
 
 from engine.config import TrainConfig
+from engine.datasets.importer import MAX_NAME_CHARS
 from engine.datasets.splits import assign_split
+from engine.datasets.toy import write_toy_zip
 from engine.jobs.daemon import ensure_worker
 from engine.models.arithmetic import num_outputs, num_parameters
 from engine.store import datasets, jobs, runs
 from engine.store.database import new_id
 from engine.workbench import Workbench
 
+_MAX_FILE_NAME_CHARS = 100
+_COPY_BYTES = 1 << 20
 
-def submit_import(workbench: Workbench, source_key: str, name: str, *, actor: str) -> str:
-    """Queue the import of an uploaded file; returns the job's id.
 
-    Args:
-        source_key: the file below the home; it is removed when the import ends.
+def submit_upload(workbench: Workbench, stream: BinaryIO, file_name: str, *, actor: str) -> str:
+    """Keep an uploaded file and queue its import; returns the job's id.
+
+    The dataset is named after the file. The file is removed when the import ends.
     """
-    payload = {"source": source_key, "name": name}
+    source = _upload_key(file_name)
+    with workbench.files.writing(source) as path, open(path, "wb") as file:
+        shutil.copyfileobj(stream, file, _COPY_BYTES)
+    return _submit_import(workbench, source, PurePath(file_name).stem, actor)
+
+
+def submit_toy(workbench: Workbench, name: str, *, actor: str) -> str:
+    """Queue the import of a generated dataset; returns the job's id."""
+    source = _upload_key("toy.zip")
+    with workbench.files.writing(source) as path:
+        write_toy_zip(path)
+    return _submit_import(workbench, source, name, actor)
+
+
+def _upload_key(file_name: str) -> str:
+    """Where an uploaded file waits: in a folder of its own, under its name, for messages to use.
+
+    The name comes from a browser; only harmless characters of it are kept.
+    """
+    harmless = re.sub(r"[^\w .()-]", "_", PurePath(file_name).name).strip(" .")
+    return f"uploads/{new_id()}/{harmless[-_MAX_FILE_NAME_CHARS:] or 'upload'}"
+
+
+def _submit_import(workbench: Workbench, source: str, name: str, actor: str) -> str:
+    payload = {"source": source, "name": name.strip()[:MAX_NAME_CHARS] or "dataset"}
     job_id = jobs.add(workbench.database, "import", payload, actor=actor)
     ensure_worker(workbench)
     return job_id
-
-
-def new_upload_key(file_name: str) -> str:
-    """A key for an uploaded file; only the suffix of its name is used."""
-    suffix = Path(file_name).suffix.lower()
-    return f"uploads/{new_id()}{suffix if suffix.isascii() and len(suffix) < 8 else ''}"
 
 
 def submit_training(

@@ -18,6 +18,7 @@ import psutil
 from engine.errors import ProcessDied
 from engine.jobs.daemon import worker_is_alive
 from engine.jobs.executors.base import Executor, Exit
+from engine.jobs.import_task import upload_folder
 from engine.store import jobs, workers
 from engine.store.jobs import Job, JobKind
 from engine.workbench import Workbench
@@ -128,7 +129,7 @@ class Worker:
             log.warning("Job %s (%s) died: %s.", job.id, job.kind, _cause(ended))
             self.workbench.files.sweep("datasets")
             if job.kind == "import":
-                self.workbench.files.remove(job.payload["source"])
+                self.workbench.files.remove(upload_folder(job))
 
     def _start_next(self, kind: JobKind) -> None:
         job = jobs.claim(self.database, kind)

@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from engine.errors import Refused
+from engine.errors import BadSetting, Refused
 from engine.store.schema import SCHEMA_REVISION
 
 BUSY_TIMEOUT_SECONDS = 30.0
@@ -54,11 +54,31 @@ def open_database(url: str) -> Database:
     """Open the store, creating or upgrading its schema when needed.
 
     Raises:
-        Refused: the database was written by a newer version of the workbench.
+        BadSetting: the URL names no database that this installation can speak to.
+        Refused: the database cannot be opened, or was written by a newer version of the workbench.
     """
-    database = Database(url)
-    if _revision(database) != SCHEMA_REVISION:
-        _upgrade(database)
+    try:
+        database = Database(url)
+    except (sa.exc.ArgumentError, ImportError) as error:
+        raise BadSetting(
+            "WORKBENCH_DATABASE_URL cannot be used: {reason}. It must be an SQLAlchemy URL, such "
+            "as sqlite:////srv/lab/workbench.db.",
+            reason=str(error),
+        ) from error
+    try:
+        if _revision(database) != SCHEMA_REVISION:
+            _upgrade(database)
+    except sa.exc.DBAPIError as error:
+        database.close()
+        raise Refused(
+            "The database {url} cannot be opened: {reason}. Check WORKBENCH_HOME and "
+            "WORKBENCH_DATABASE_URL, and that you may write there.",
+            url=database.engine.url.render_as_string(hide_password=True),
+            reason=str(error.orig),
+        ) from error
+    except BaseException:
+        database.close()
+        raise
     return database
 
 

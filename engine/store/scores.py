@@ -67,17 +67,17 @@ def of_run(database: Database, run_id: str, split: str | None = None) -> list[Sa
     )
     if split is not None:
         query = query.where(table.c.split == split)
-    by_position: dict[int, list[sa.Row[Any]]] = {}
+    by_position: dict[int, list[sa.RowMapping]] = {}
     with database.reading() as connection:
-        for row in connection.execute(query):
-            by_position.setdefault(row.position, []).append(row)
+        for row in connection.execute(query).mappings():
+            by_position.setdefault(row["position"], []).append(row)
     return [
         SampleScore(
             position=position,
-            split=rows[0].split,
-            tp=tuple(row.tp for row in rows),
-            fp=tuple(row.fp for row in rows),
-            fn=tuple(row.fn for row in rows),
+            split=rows[0]["split"],
+            tp=tuple(row["tp"] for row in rows),
+            fp=tuple(row["fp"] for row in rows),
+            fn=tuple(row["fn"] for row in rows),
         )
         for position, rows in by_position.items()
     ]

@@ -43,7 +43,8 @@ def _brightness_contrast(images_NCHW: Tensor, limit: float, generator: torch.Gen
     draws = torch.rand(2, len(images_NCHW), 1, 1, 1, generator=generator) * 2 - 1
     brightness, contrast = (1 + limit * draws).to(images_NCHW.device)
     mean = images_NCHW.mean(dim=(1, 2, 3), keepdim=True)
-    return (((images_NCHW - mean) * contrast + mean) * brightness).clamp(0, 1)
+    changed: Tensor = ((images_NCHW - mean) * contrast + mean) * brightness
+    return changed.clamp(0, 1)
 
 
 def _coins(count: int, generator: torch.Generator) -> Tensor:

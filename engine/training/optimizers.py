@@ -18,11 +18,12 @@ def make_optimizer(
     config: OptimizerConfig, parameters: Iterable[nn.Parameter]
 ) -> torch.optim.Optimizer:
     """The optimiser these settings name, at its peak learning rate."""
-    kwargs = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
+    rate, decay = config.learning_rate, config.weight_decay
     if config.optimizer == "sgd":
-        return torch.optim.SGD(parameters, momentum=_SGD_MOMENTUM, **kwargs)
-    kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
-    return kind(parameters, **kwargs)
+        return torch.optim.SGD(parameters, lr=rate, momentum=_SGD_MOMENTUM, weight_decay=decay)
+    if config.optimizer == "adam":
+        return torch.optim.Adam(parameters, lr=rate, weight_decay=decay)
+    return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay)
 
 
 def learning_rate_at(config: OptimizerConfig, progress: float) -> float:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from engine.config import ScheduleConfig, TrainConfig
 from engine.errors import Diverged
@@ -104,7 +104,7 @@ class Trainer:
         self.in_channels = data.images_NHWC.shape[-1]
         model = weights.build_model(config, self.in_channels, len(data.classes))
         # Channels-last is the layout the convolution kernels of CPUs and tensor cores work in.
-        self.model: nn.Module = model.to(self.device, memory_format=torch.channels_last)
+        self.model = model.to(self.device).to(memory_format=torch.channels_last)
         self.optimizer = make_optimizer(config.optimizer, self.model.parameters())
         self.loss: Loss = make_loss(config.loss)
         # Order and augmentation have a generator of their own, so that neither depends on how

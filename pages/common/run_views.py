@@ -30,11 +30,12 @@ from pages.common.texts import (
 from pages.common.viewer import viewer
 
 _LOG_LINES = 400
+_MAX_CLASS_METRICS = 5
 
 
 def head(run: Run, dataset: Dataset) -> None:
     """What the run is, how it is doing, and its headline numbers."""
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="run_status"):
         status_badge(run.status)
         st.page_link(
             links.DATASET,
@@ -82,7 +83,8 @@ def _score_metrics(dataset: Dataset, split: str, summary: Summary) -> None:
         border=True,
         help=score_rules(),
     )
-    for entry in dataset.classes:
+    # Of many classes the table below shows the scores; boxes would push it off the screen.
+    for entry in dataset.classes if len(dataset.classes) <= _MAX_CLASS_METRICS else ():
         st.metric(
             _("Dice of {name}").format(name=formats.plain(class_word(entry))),
             formats.score(summary.by_class[entry.index].dice),

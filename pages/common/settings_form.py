@@ -10,7 +10,7 @@ import streamlit as st
 from pydantic.fields import FieldInfo
 
 from engine.config import RECIPES, TrainConfig, bounds, choices, leaf_fields, parts
-from pages.common.texts import _
+from pages.common.texts import _, choice_word
 
 
 def part_titles() -> dict[str, str]:
@@ -43,35 +43,6 @@ def settings_form(recipe_name: str, num_columns: int) -> dict[str, Any]:
             for name, field in parts()[part].model_fields.items():
                 changes[name] = _widget(recipe_name, name, field, _default(recipe, part, name))
     return changes
-
-
-def choice_word(choice: str) -> str:
-    """A choice in words."""
-    known = {
-        "dataset": _("as in the dataset"),
-        "rgb": _("RGB"),
-        "grey": _("grey"),
-        "random": _("random"),
-        "interleaved": _("interleaved"),
-        "none": _("none"),
-        "batch": _("batch"),
-        "group": _("group"),
-        "transposed": _("transposed convolution"),
-        "bilinear": _("bilinear"),
-        "cross_entropy": _("cross-entropy"),
-        "dice_cross_entropy": _("Dice + cross-entropy"),
-        "adam": _("Adam"),
-        "adamw": _("AdamW"),
-        "sgd": _("SGD with momentum"),
-        "constant": _("constant"),
-        "cosine": _("warm-up and cosine"),
-        "auto": _("automatic"),
-        "cpu": _("CPU"),
-        "cuda": _("NVIDIA GPU"),
-        "fp32": _("single (fp32)"),
-        "bf16": _("bfloat16"),
-    }
-    return known.get(choice, choice)
 
 
 def changed_settings(recipe_name: str, values: dict[str, Any]) -> list[str]:

@@ -13,7 +13,7 @@ from engine.store.runs import Run
 from pages.common import formats, links
 from pages.common.progress import elapsed_seconds, epochs_text, remaining_seconds
 from pages.common.reads import ScoredSample
-from pages.common.texts import _, split_word, status_word
+from pages.common.texts import _, choice_word, split_word, status_word
 
 STATUS_ICONS = {"queued": "◌", "running": "▶", "completed": "✓", "stopped": "■", "failed": "✕"}
 
@@ -140,7 +140,7 @@ def setting_text(value: Any) -> str:
         return formats.MISSING
     if isinstance(value, bool):
         return _("yes") if value else _("no")
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else choice_word(str(value))
 
 
 def unique_labels(runs: Sequence[Run]) -> dict[str, Run]:

@@ -62,6 +62,35 @@ def split_word(split: str) -> str:
     return {"train": _("training"), "val": _("validation"), "test": _("test")}[split]
 
 
+def choice_word(choice: str) -> str:
+    """A choice among settings; what is no choice is returned as it is."""
+    known = {
+        "dataset": _("as in the dataset"),
+        "rgb": _("RGB"),
+        "grey": _("grey"),
+        "random": _("random"),
+        "interleaved": _("interleaved"),
+        "none": _("none"),
+        "batch": _("batch"),
+        "group": _("group"),
+        "transposed": _("transposed convolution"),
+        "bilinear": _("bilinear"),
+        "cross_entropy": _("cross-entropy"),
+        "dice_cross_entropy": _("Dice + cross-entropy"),
+        "adam": _("Adam"),
+        "adamw": _("AdamW"),
+        "sgd": _("SGD with momentum"),
+        "constant": _("constant"),
+        "cosine": _("warm-up and cosine"),
+        "auto": _("automatic"),
+        "cpu": _("CPU"),
+        "cuda": _("NVIDIA GPU"),
+        "fp32": _("single (fp32)"),
+        "bf16": _("bfloat16"),
+    }
+    return known.get(choice, choice)
+
+
 def class_word(entry: ClassEntry) -> str:
     """A class's name, background told apart when its name does not."""
     if not entry.background or entry.name.lower() == "background":

@@ -1,18 +1,21 @@
-"""A real browser for the tests of what only a browser does."""
+"""A real browser, for the tests of what only a browser does."""
 
+import os
 import shutil
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+_INSTALLED = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """An installed Chromium or, failing that, the one Playwright brings along."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    installed = next((path for name in names if (path := shutil.which(name))), None)
+    """The Chromium of `$CHROMIUM`, else an installed one, else Playwright's own."""
+    found = (shutil.which(name) for name in _INSTALLED)
+    path = os.environ.get("CHROMIUM") or next(filter(None, found), None)
     with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=installed, args=["--no-sandbox"])
+        opened = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield opened
         opened.close()

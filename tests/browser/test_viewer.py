@@ -1,13 +1,7 @@
 """The image viewer in a real browser, on a real server: what it shows, and that it never reruns."""
 
 import io
-import os
 import re
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,9 +10,6 @@ from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from pages.common.viewer import TEXT_KEYS, viewer
-
-ROOT = Path(__file__).parents[2]
-START_SECONDS = 60
 
 SCRIPT = """
 import streamlit as st
@@ -63,45 +54,10 @@ st.container(height=2000, border=False)
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("viewer")
-    (folder / "script.py").write_text(SCRIPT, encoding="utf-8")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "script.py"]
-    options = {
-        "server.port": port,
-        "server.address": "127.0.0.1",
-        "server.headless": "true",
-        "server.fileWatcherType": "none",
-        "browser.gatherUsageStats": "false",
-    }
-    command += [f"--{name}={value}" for name, value in options.items()]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    log = folder / "server.log"
-    with open(log, "wb") as output:
-        server = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT
-        )
-    try:
-        _wait_until_healthy(server, f"http://127.0.0.1:{port}", log)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(10)
-
-
-def _wait_until_healthy(server: subprocess.Popen[bytes], address: str, log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        assert server.poll() is None, f"The server ended early:\n{log.read_text()}"
-        try:
-            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=2):
-                return
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError(f"The server did not start within {START_SECONDS} s:\n{log.read_text()}")
+def address(tmp_path_factory: pytest.TempPathFactory, start_server) -> str:
+    script = tmp_path_factory.mktemp("viewer") / "script.py"
+    script.write_text(SCRIPT, encoding="utf-8")
+    return start_server(script).address
 
 
 def _picture(color: str) -> bytes:

@@ -1,0 +1,254 @@
+"""The schema and its migrations; opening, whatever is there already."""
+
+import os
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from engine import config
+from engine.errors import BadSetting, Refused
+from engine.events import EpochRecord
+from engine.store import datasets, epochs, jobs, runs, schema, scores, workers
+from engine.store.database import Database, open_database
+from engine.store.datasets import ClassEntry, Sample
+from engine.store.scores import SampleScore
+
+SCHEMAS = Path(__file__).parent / "schemas"
+OLD_SCHEMAS = sorted(path.stem for path in SCHEMAS.glob("*.sql"))
+
+
+def migrations():
+    settings = Config()
+    settings.set_main_option("script_location", str(Path(schema.__file__).parent / "migrations"))
+    return ScriptDirectory.from_config(settings)
+
+
+def differences(database):
+    with database.reading() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        return compare_metadata(context, schema.metadata)
+
+
+def write_old_database(tmp_path, revision):
+    """A database as a version with this schema left it."""
+    path = tmp_path / f"{revision}.db"
+    connection = sqlite3.connect(path)
+    connection.executescript((SCHEMAS / f"{revision}.sql").read_text())
+    connection.close()
+    return f"sqlite:///{path}"
+
+
+def test_migrations_build_the_schema_the_code_knows(database):
+    assert differences(database) == []
+
+
+def test_schema_revision_is_the_newest_migration():
+    assert migrations().get_current_head() == schema.SCHEMA_REVISION
+
+
+def test_every_migration_has_a_database_that_was_written_before_the_next():
+    assert OLD_SCHEMAS == sorted(each.revision for each in migrations().walk_revisions())
+
+
+@pytest.mark.parametrize("revision", OLD_SCHEMAS)
+def test_old_database_has_a_row_in_every_table_it_knew(tmp_path, revision):
+    database = Database(write_old_database(tmp_path, revision))
+    with database.reading() as connection:
+        for table in sa.inspect(connection).get_table_names():
+            assert connection.scalar(sa.text(f"SELECT count(*) FROM {table}")), table
+    database.close()
+
+
+@pytest.mark.parametrize("revision", OLD_SCHEMAS)
+def test_old_database_opens_with_every_row_in_its_place(tmp_path, revision):
+    database = open_database(write_old_database(tmp_path, revision))
+    assert differences(database) == []
+    _assert_datasets_are_read_back(database)
+    _assert_runs_are_read_back(database)
+    _assert_scores_are_read_back(database)
+    assert workers.get(database, "lab") == workers.WorkerRecord(
+        host="lab", pid=4242, process_started_at=1735689590.5, heartbeat_at=1735689790.5
+    )
+    database.close()
+
+
+def _assert_datasets_are_read_back(database):
+    classes = (
+        ClassEntry(index=0, name="background", color="#000000", background=True, source_value=0),
+        ClassEntry(index=1, name="Zelle 细胞", color="#e69f00", background=False, source_value=255),
+    )
+    assert datasets.get(database, "d0000001") == datasets.Dataset(
+        id="d0000001",
+        name="cells",
+        actor="ann",
+        created_at=1735689600.0,
+        content_hash="ab" * 32,
+        num_samples=3,
+        num_channels=1,
+        classes=classes,
+        report={"warnings": [{"message": "Only {num}.", "facts": {"num": 3}}], "pairs": 3},
+    )
+    samples = datasets.samples(database, "d0000001")
+    assert [sample.position for sample in samples] == [0, 1, 2]
+    assert samples[1] == Sample(
+        position=1,
+        name="images/b “2”",
+        image_file="000001.jpg",
+        mask_file="000001.png",
+        width=9,
+        height=7,
+        class_pixels=(60, 3),
+    )
+
+
+def _assert_runs_are_read_back(database):
+    run = runs.get(database, "r0000001")
+    assert run.config == config.with_changes(config.recipe("quick"), {"epochs": 2, "width": 4})
+    assert (run.name, run.dataset_id, run.dataset_name) == ("first", "d0000001", "cells")
+    assert (run.actor, run.created_at) == ("ann", 1735689700.0)
+    assert (run.num_parameters, run.environment) == (1717, {"device": "CPU", "torch": "2.11"})
+    assert (run.num_epochs_done, run.best_epoch, run.best_val_dice) == (2, 1, 0.75)
+    assert runs.split_of(database, run.id) == {"train": [0], "val": [2], "test": [1]}
+    assert run.job == jobs.Job(
+        id="j0000002",
+        kind="train",
+        payload={"run": "r0000001"},
+        actor="ann",
+        status="completed",
+        created_at=1735689700.0,
+        started_at=1735689701.0,
+        ended_at=1735689720.0,
+        stop_requested=False,
+        progress=1.0,
+        phase="completed",
+        handle={"host": "lab", "pid": 4343, "process_started_at": 1735689701.5, "gpu": "0"},
+        error=None,
+        result={"best_epoch": 1},
+    )
+    failed = jobs.get(database, "j0000001")
+    assert (failed.kind, failed.status, failed.result) == ("import", "failed", None)
+    assert failed.error == {"type": "BadArchive", "message": "No {what}.", "facts": {"what": "zip"}}
+    assert epochs.of_run(database, "r0000001") == [
+        EpochRecord(
+            epoch=epoch,
+            train_loss=train_loss,
+            val_loss=0.6,
+            val_dice=val_dice,
+            val_iou=0.5,
+            val_class_dice=(0.9, None),
+            learning_rate=0.004,
+            seconds=1.5,
+            images_per_second=20.25,
+            is_best=is_best,
+        )
+        for epoch, train_loss, val_dice, is_best in [(1, 0.7, 0.75, True), (2, 0.65, 0.5, False)]
+    ]
+
+
+def _assert_scores_are_read_back(database):
+    assert scores.of_run(database, "r0000001") == [
+        SampleScore(position=1, split="test", tp=(50, 2), fp=(1, 10), fn=(10, 1)),
+        SampleScore(position=2, split="val", tp=(0, 63), fp=(0, 0), fn=(0, 0)),
+    ]
+    histograms = scores.histograms_of(database, "r0000001", 1)
+    assert histograms.shape == (2, 2, 256)
+    assert histograms.sum() == 2 * 63
+    assert histograms[1, 0, 200] == 3
+    assert histograms[1, 1, 17] == 60
+
+
+def test_database_of_a_newer_version_is_refused_and_left_as_it_is(url, database):
+    with database.writing() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(Refused) as raised:
+        open_database(url)
+    assert "written by a newer version" in str(raised.value)
+    assert f"(schema {schema.SCHEMA_REVISION})" in str(raised.value)
+    assert "Update the workbench" in str(raised.value)
+    with database.reading() as connection:
+        assert connection.scalar(sa.text("SELECT version_num FROM alembic_version")) == "9999"
+
+
+_OPEN = """
+import sys
+from engine.store import jobs
+from engine.store.database import open_database
+
+print("ready", flush=True)
+for url in sys.stdin:
+    database = open_database(url.strip())
+    jobs.add(database, "import", {}, actor="ann")
+    database.close()
+    print("done", flush=True)
+"""
+
+
+def test_processes_that_open_a_new_home_at_the_same_time_all_work(tmp_path, talk_to):
+    children = talk_to(3, _OPEN)
+    assert {child.stdout.readline() for child in children} == {"ready\n"}
+    for number in range(8):
+        url = f"sqlite:///{tmp_path / f'{number}.db'}"
+        for child in children:
+            child.stdin.write(url + "\n")
+            child.stdin.flush()
+        assert [child.stdout.readline() for child in children] == ["done\n"] * len(children)
+        database = open_database(url)
+        assert len(jobs.with_status(database, "queued")) == len(children)
+        database.close()
+
+
+def test_foreign_keys_are_enforced(database, add_dataset, add_run):
+    with pytest.raises(sa.exc.IntegrityError):
+        add_run("no such dataset")
+    assert jobs.with_status(database, "queued") == []
+    run_id = add_run(add_dataset())
+    with pytest.raises(sa.exc.IntegrityError), database.writing() as connection:
+        connection.execute(
+            schema.jobs.delete().where(schema.jobs.c.id == runs.get(database, run_id).job.id)
+        )
+
+
+def test_writer_that_fails_changes_nothing(database):
+    with pytest.raises(ZeroDivisionError), database.writing() as connection:
+        jobs.add_row(connection, "import", {}, "ann")
+        raise ZeroDivisionError
+    assert jobs.with_status(database, "queued") == []
+
+
+def test_reader_sees_one_state_while_others_write(database):
+    count = sa.select(sa.func.count()).select_from(schema.jobs)
+    with database.reading() as connection:
+        assert connection.scalar(count) == 0
+        writer = threading.Thread(target=jobs.add, args=(database, "import", {}), kwargs={"actor": ""})
+        writer.start()
+        writer.join()
+        assert connection.scalar(count) == 0
+    assert len(jobs.with_status(database, "queued")) == 1
+
+
+@pytest.mark.parametrize("url", ["nonsense", "nosuchsql://lab/db"])
+def test_url_of_no_database_is_refused_by_the_name_of_its_variable(url):
+    with pytest.raises(BadSetting, match="WORKBENCH_DATABASE_URL cannot be used"):
+        open_database(url)
+
+
+def test_file_that_is_no_database_is_refused(tmp_path):
+    path = tmp_path / "workbench.db"
+    path.write_bytes(b"once upon a time " * 1000)
+    with pytest.raises(Refused, match="not a database") as raised:
+        open_database(f"sqlite:///{path}")
+    assert str(path) in str(raised.value)
+    assert path.read_bytes() == b"once upon a time " * 1000
+
+
+def test_folder_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(Refused, match="cannot be opened"):
+        open_database(f"sqlite:///{tmp_path / 'none' / 'workbench.db'}")
+    assert os.listdir(tmp_path) == []

@@ -1,0 +1,89 @@
+"""The WORKBENCH_* environment."""
+
+from pathlib import Path
+
+import pytest
+
+from engine.errors import BadSetting, Refused
+from engine.settings import Settings
+from engine.workbench import open_workbench
+
+
+def test_without_variables_the_home_is_below_the_current_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = Settings.from_environment({})
+    assert settings.home == tmp_path.resolve() / "workbench"
+    assert settings.database_url == f"sqlite:///{settings.home}/workbench.db"
+    assert settings.worker == "local"
+    assert settings.worker_idle_seconds == 600
+
+
+def test_every_variable_is_read():
+    settings = Settings.from_environment(
+        {
+            "WORKBENCH_HOME": "/srv/../srv/lab",
+            "WORKBENCH_DATABASE_URL": "postgresql+psycopg://lab@db/lab",
+            "WORKBENCH_WORKER": "external",
+            "WORKBENCH_WORKER_IDLE_SECONDS": "2.5",
+        }
+    )
+    assert settings == Settings(
+        home=Path("/srv/lab"),
+        database_url="postgresql+psycopg://lab@db/lab",
+        worker="external",
+        worker_idle_seconds=2.5,
+    )
+
+
+def test_child_process_sees_the_same_settings(tmp_path):
+    settings = Settings(
+        home=tmp_path, database_url="sqlite:///x.db", worker="external", worker_idle_seconds=0.25
+    )
+    assert Settings.from_environment(settings.to_environment()) == settings
+
+
+def test_empty_variable_counts_as_not_set():
+    names = Settings.for_home(Path("x")).to_environment()
+    assert Settings.from_environment(dict.fromkeys(names, "")) == Settings.from_environment({})
+
+
+def test_home_in_a_users_folder_is_expanded(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert Settings.from_environment({"WORKBENCH_HOME": "~/lab"}).home == tmp_path / "lab"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("WORKBENCH_WORKER", "none", "“local” or “external”"),
+        ("WORKBENCH_WORKER_IDLE_SECONDS", "soon", "number of seconds"),
+        ("WORKBENCH_WORKER_IDLE_SECONDS", "nan", "number of seconds"),
+        ("WORKBENCH_WORKER_IDLE_SECONDS", "-1", "number of seconds"),
+    ],
+)
+def test_value_that_cannot_be_used_is_refused_by_name(name, value, expected):
+    with pytest.raises(BadSetting) as raised:
+        Settings.from_environment({name: value})
+    assert name in str(raised.value)
+    assert f"“{value}”" in str(raised.value)
+    assert expected in str(raised.value)
+
+
+def test_home_that_cannot_be_created_is_refused_with_what_to_do(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(Refused, match="Set WORKBENCH_HOME to a folder you may write to"):
+        open_workbench(Settings.for_home(tmp_path / "file" / "home"))
+
+
+def test_home_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(Refused, match="cannot be created"):
+        open_workbench(Settings.for_home(tmp_path / "file"))
+
+
+@pytest.mark.parametrize("name", ["a b", "数据", "50%25", "a?b=1", "a#b", "a@b:c", "a'b"])
+def test_database_lies_in_the_home_whatever_the_home_is_called(tmp_path, name):
+    opened = open_workbench(Settings.for_home(tmp_path / name))
+    opened.close()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name / "workbench.db").is_file()
