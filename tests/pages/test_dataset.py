@@ -128,7 +128,7 @@ def test_image_that_does_not_exist_falls_back_to_the_first(open_page, dataset, i
     page = open_page("dataset.py", dataset=dataset.id, image=image)
     assert not page.exception
     assert viewer_panes(page)[0]["title"] == "000"
-    assert not page.warning
+    assert not page.error
 
 
 def test_selected_row_is_shown_and_kept_in_the_address(open_page, dataset):

@@ -191,9 +191,9 @@ for url in sys.stdin:
 
 
 def test_processes_that_open_a_new_home_at_the_same_time_all_work(tmp_path, talk_to):
-    children = talk_to(3, _OPEN)
+    children = talk_to(4, _OPEN)
     assert {child.stdout.readline() for child in children} == {"ready\n"}
-    for number in range(8):
+    for number in range(10):
         url = f"sqlite:///{tmp_path / f'{number}.db'}"
         for child in children:
             child.stdin.write(url + "\n")
@@ -202,6 +202,20 @@ def test_processes_that_open_a_new_home_at_the_same_time_all_work(tmp_path, talk
         database = open_database(url)
         assert len(jobs.with_status(database, "queued")) == len(children)
         database.close()
+
+
+def test_new_database_that_another_process_is_just_writing_is_waited_for(tmp_path):
+    path = tmp_path / "workbench.db"
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("CREATE TABLE x (y)")
+    release = threading.Timer(0.2, lambda: other.execute("COMMIT"))
+    release.start()
+    database = open_database(f"sqlite:///{path}")
+    release.join()
+    assert jobs.with_status(database, "queued") == []
+    database.close()
+    other.close()
 
 
 def test_foreign_keys_are_enforced(database, add_dataset, add_run):
@@ -226,7 +240,9 @@ def test_reader_sees_one_state_while_others_write(database):
     count = sa.select(sa.func.count()).select_from(schema.jobs)
     with database.reading() as connection:
         assert connection.scalar(count) == 0
-        writer = threading.Thread(target=jobs.add, args=(database, "import", {}), kwargs={"actor": ""})
+        writer = threading.Thread(
+            target=jobs.add, args=(database, "import", {}), kwargs={"actor": ""}
+        )
         writer.start()
         writer.join()
         assert connection.scalar(count) == 0

@@ -1,0 +1,4 @@
+"""Side-by-side measurements, one command each, printing ratios. Never part of the tests.
+
+`python -m benchmarks.train`, `.import_`, `.pages`; with `--json` the last line is one JSON object.
+"""
