@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from engine import config
 from engine.datasets.importer import import_dataset
@@ -18,7 +18,7 @@ from engine.datasets.report import render_warning
 from engine.datasets.toy import write_toy_zip
 from engine.errors import BadSetting, NotFound, Refused, WorkbenchError
 from engine.events import EpochRecord
-from engine.jobs.daemon import detach
+from engine.jobs.daemon import detach, ensure_worker
 from engine.jobs.executors.local import LocalExecutor
 from engine.jobs.queue import stop_run, submit_training
 from engine.jobs.worker import Worker
@@ -222,8 +222,15 @@ def _parse_changes(assignments: list[str]) -> dict[str, Any]:
             raise BadSetting(
                 "--set {seen} has no “=”; write it as --set epochs=5.", seen=assignment
             )
-        changes[name.strip()] = None if value.strip().lower() == "none" else value.strip()
+        changes[name.strip()] = _parse_value(name.strip(), value.strip())
     return changes
+
+
+def _parse_value(name: str, text: str) -> str | None:
+    """“none” takes a setting away that need not be there; elsewhere it is a word like others."""
+    _, field = config.leaf_fields().get(name.rpartition(".")[2], ("", None))
+    optional = field is not None and type(None) in get_args(field.annotation)
+    return None if optional and text.lower() == "none" else text
 
 
 def _progress_line() -> Callable[[str, float], None]:
@@ -258,6 +265,8 @@ def _follow(workbench: Workbench, run_id: str) -> None:
             _say(phase)
         if not run.job.is_live:
             return
+        # The worker may have been killed; what waits for it would wait for ever.
+        ensure_worker(workbench)
         time.sleep(_WAIT_SECONDS)
 
 

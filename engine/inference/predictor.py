@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from engine.config import TrainConfig
+from engine.models.compute import Compute
 from engine.models.probabilities import class_probabilities, decide, to_input
 from engine.models.unet import UNet
 from engine.models.weights import load_weights
-from engine.models.compute import Compute
 
 
 @dataclass(frozen=True, slots=True)

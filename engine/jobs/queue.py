@@ -12,13 +12,14 @@ from engine.config import TrainConfig
 from engine.datasets.importer import MAX_NAME_CHARS
 from engine.datasets.splits import assign_split
 from engine.datasets.toy import write_toy_zip
+from engine.errors import BadInput
 from engine.jobs.daemon import ensure_worker
 from engine.models.arithmetic import num_outputs, num_parameters
 from engine.store import datasets, jobs, runs
 from engine.store.database import new_id
 from engine.workbench import Workbench
 
-_MAX_FILE_NAME_CHARS = 100
+_MAX_FILE_NAME_BYTES = 100
 _COPY_BYTES = 1 << 20
 
 
@@ -46,8 +47,10 @@ def _upload_key(file_name: str) -> str:
 
     The name comes from a browser; only harmless characters of it are kept.
     """
-    harmless = re.sub(r"[^\w .()-]", "_", PurePath(file_name).name).strip(" .")
-    return f"uploads/{new_id()}/{harmless[-_MAX_FILE_NAME_CHARS:] or 'upload'}"
+    harmless = re.sub(r"[^\w .()-]", "_", PurePath(file_name).name).encode(errors="replace")
+    # Cut in bytes, as file systems count them, and from the left: the suffix says what it is.
+    name = harmless[-_MAX_FILE_NAME_BYTES:].decode(errors="ignore").strip(" .")
+    return f"uploads/{new_id()}/{name or 'upload'}"
 
 
 def _submit_import(workbench: Workbench, source: str, name: str, actor: str) -> str:
@@ -69,14 +72,18 @@ def submit_training(
 
     The split is decided here and stored with the run.
 
+    Args:
+        name: what people call the run; None or blank for one made from dataset and recipe.
+
     Raises:
         NotFound: there is no such dataset.
         BadData: the dataset is too small to be split.
+        BadInput: the name is too long.
     """
     dataset = datasets.get(workbench.database, dataset_id)
     run_id = runs.add(
         workbench.database,
-        name=name or _default_name(workbench, dataset, config),
+        name=_checked_name(name or "") or _default_name(workbench, dataset, config),
         dataset_id=dataset.id,
         config=config,
         split=assign_split(dataset.num_samples, config.split),
@@ -96,6 +103,9 @@ def stop_run(workbench: Workbench, run_id: str, *, actor: str) -> None:
     """
     run = runs.get(workbench.database, run_id)
     jobs.request_stop(workbench.database, run.job.id, actor=actor)
+    if runs.get(workbench.database, run_id).job.is_live:
+        # Where its process has died unseen, a worker has to say so.
+        ensure_worker(workbench)
 
 
 def config_parameters(config: TrainConfig, dataset: datasets.Dataset) -> int:
@@ -104,6 +114,18 @@ def config_parameters(config: TrainConfig, dataset: datasets.Dataset) -> int:
     return num_parameters(config.model, in_channels, num_outputs(len(dataset.classes)))
 
 
+def _checked_name(name: str) -> str:
+    name = name.strip()
+    if len(name) > MAX_NAME_CHARS:
+        raise BadInput(
+            "The name of the run has {num} characters; it may have {limit}. Give a shorter one.",
+            num=len(name),
+            limit=MAX_NAME_CHARS,
+        )
+    return name
+
+
 def _default_name(workbench: Workbench, dataset: datasets.Dataset, config: TrainConfig) -> str:
     number = len(runs.of_dataset(workbench.database, dataset.id)) + 1
-    return f"{dataset.name} {config.recipe} {number}"
+    ending = f" {config.recipe} {number}"
+    return dataset.name[: MAX_NAME_CHARS - len(ending)] + ending

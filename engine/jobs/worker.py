@@ -136,7 +136,17 @@ class Worker:
         if job is None:
             return
         log.info("Starting job %s (%s).", job.id, kind)
-        handle = self.executor.submit(job, jobs.with_status(self.database, "running"))
+        try:
+            handle = self.executor.submit(job, jobs.with_status(self.database, "running"))
+        except OSError as error:
+            log.exception("Job %s could not be started.", job.id)
+            failure = ProcessDied(
+                "The process could not be started: {reason}. Start it again when the cause is "
+                "gone.",
+                reason=str(error),
+            )
+            jobs.finish(self.database, job.id, "failed", error=failure.to_record())
+            return
         jobs.set_handle(self.database, job.id, handle)
 
 
@@ -159,7 +169,8 @@ def _cause(ended: Exit) -> str:
     if ended.code is None:
         return "it disappeared while no worker watched it"
     if ended.code < 0:
-        name = signal.Signals(-ended.code).name
+        known = {number.value: number.name for number in signal.Signals}
+        name = known.get(-ended.code, f"signal {-ended.code}")
         hint = ", as happens when memory runs out" if name == "SIGKILL" else ""
         return f"killed by {name}{hint}"
     return f"exit status {ended.code}"

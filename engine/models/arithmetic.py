@@ -1,5 +1,7 @@
 """What a network costs, computed from its settings alone. No torch: the server uses this too."""
 
+from itertools import pairwise
+
 from engine.config import ModelConfig
 
 
@@ -23,7 +25,7 @@ def num_parameters(config: ModelConfig, in_channels: int, out_channels: int) -> 
         _block(config, before, width)
         for before, width in zip([in_channels, *widths[:-1]], widths, strict=True)
     )
-    for width, below in zip(widths[:-1], widths[1:], strict=True):
+    for width, below in pairwise(widths):
         # Bilinear upsampling is followed by a 1×1 convolution that halves the channels.
         kernel_size = 2 if config.upsampling == "transposed" else 1
         total += _convolution(below, width, kernel_size) + _block(config, 2 * width, width)

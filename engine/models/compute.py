@@ -35,7 +35,8 @@ def choose_compute(config: ComputeConfig) -> Compute:
     has_gpu = torch.cuda.is_available()
     if config.device == "cuda" and not has_gpu:
         raise BadSetting(
-            "Device is “cuda”, but this machine offers no usable NVIDIA GPU. Choose “auto” or “cpu”."
+            "Device is “cuda”, but this machine offers no usable NVIDIA GPU. Choose “auto” or "
+            "“cpu”."
         )
     device = torch.device("cuda" if has_gpu and config.device != "cpu" else "cpu")
     wants_bf16 = config.precision == "bf16" or (config.precision == "auto" and _fast_bf16(device))

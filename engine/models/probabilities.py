@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def to_input(images_NHWC: Tensor) -> Tensor:
-    """What a network takes: uint8 (N, H, W, C) becomes float (N, C, H, W), 0 to 1, channels-last."""
+    """What a network takes: uint8 (N, H, W, C) as float (N, C, H, W), 0 to 1, channels-last."""
     return images_NHWC.permute(0, 3, 1, 2).float().div(255)
 
 

@@ -3,6 +3,7 @@
 Shapes: N images, C channels, H height, W width, L levels.
 """
 
+from itertools import pairwise
 from typing import cast
 
 import torch
@@ -41,8 +42,7 @@ class UNet(nn.Module):
         )
         self.pool = nn.MaxPool2d(2)
         self.up = nn.ModuleList(
-            _upsampling(config, below, width)
-            for width, below in reversed(list(zip(widths[:-1], widths[1:], strict=True)))
+            _upsampling(config, below, width) for width, below in reversed(list(pairwise(widths)))
         )
         self.merge = nn.ModuleList(
             _block(config, 2 * width, width) for width in reversed(widths[:-1])

@@ -42,7 +42,7 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
-        """A transaction that takes the write lock at once, so what it reads cannot change under it."""
+        """A transaction that takes the write lock at once: what it reads cannot change under it."""
         with self._immediate.begin() as connection:
             yield connection
 
@@ -146,7 +146,8 @@ def _upgrade(database: Database) -> None:
         except CommandError as error:
             raise Refused(
                 "The database was written by a newer version of the workbench than this one "
-                "(schema {known}): {detail}. Update the workbench, or choose another WORKBENCH_HOME.",
+                "(schema {known}): {detail}. Update the workbench, or choose another "
+                "WORKBENCH_HOME.",
                 known=SCHEMA_REVISION,
                 detail=str(error),
             ) from error

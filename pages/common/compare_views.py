@@ -63,7 +63,7 @@ def _split_switch(present: list[str]) -> str:
         format_func=split_word,
         key="compare_split",
         on_change=links.remember,
-        args=("split", "compare_split"),
+        args=("split", "compare_split", present[0]),
         label_visibility="collapsed",
     )
     return chosen or present[0]

@@ -72,13 +72,17 @@ def remember_image(position: int) -> None:
         st.query_params["image"] = str(position)
 
 
-def remember(name: str, key: str) -> None:
-    """Callback of a widget: put its value into the URL.
+def remember(name: str, key: str, default: object = None) -> None:
+    """Callback of a widget: put its value into the URL, or take it out when it is the default.
 
     Widgets are not bound to the URL directly, because that would put their labels there: a link
     must not change with a run's name or the reader's language.
     """
-    st.query_params[name] = st.session_state[key]
+    value = st.session_state[key]
+    if value in (None, [], default):
+        st.query_params.pop(name, None)
+    else:
+        st.query_params[name] = value if isinstance(value, list) else str(value)
 
 
 def dataset_file(dataset_id: str, kind: str, file_name: str) -> str:

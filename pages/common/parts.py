@@ -136,7 +136,7 @@ def view_switch(views: Mapping[str, str], default: str, *, key: str) -> str:
         format_func=views.__getitem__,
         key=key,
         on_change=links.remember,
-        args=("view", key),
+        args=("view", key, default),
         label_visibility="collapsed",
     )
     return chosen or default

@@ -153,7 +153,7 @@ def images(run: Run, dataset: Dataset) -> None:
             format_func=split_word,
             key="run_splits",
             on_change=links.remember,
-            args=("split", "run_splits"),
+            args=("split", "run_splits", held_out),
             label_visibility="collapsed",
         )
         st.caption(_("Worst first. Choose a row to look at it."))

@@ -101,8 +101,19 @@ class MakeRuns:
     ) -> Run:
         """A run that has ended, scored when there is something to score."""
         run = self.running(dataset, name, num_epochs=num_epochs, **options)
+        return self.end(run, status, scored=scored, error=error)
+
+    def end(
+        self,
+        run: Run,
+        status: jobs.JobStatus = "completed",
+        *,
+        scored: Sequence[SampleScore] = (),
+        error: Mapping[str, Any] | None = None,
+    ) -> Run:
+        """Ends a run at work."""
         if scored:
-            empty = np.zeros((len(dataset.classes), 2, 256), dtype=np.int64)
+            empty = np.zeros((len(scored[0].tp), 2, 256), dtype=np.int64)
             scores.add(self._database, run.id, scored, [empty] * len(scored))
         jobs.finish(self._database, run.job.id, status, error=dict(error) if error else None)
         return runs.get(self._database, run.id)

@@ -194,9 +194,11 @@ def test_thirteenth_dataset_is_on_a_second_page(open_page, add_dataset):
 def test_page_that_does_not_exist_falls_back_to_the_first(open_page, add_dataset):
     for number in range(13):
         add_dataset(f"Set {number}", 2)
-    page = open_page("datasets.py", datasets_page="99")
-    assert not page.exception
-    assert len(page.markdown) == 12
+    for number in ("99", "0", "x", ""):
+        page = open_page("datasets.py", datasets_page=number)
+        assert not page.exception
+        assert page.pagination(key="datasets_page").value == 1
+        assert "**Set 0**" not in words(page)
 
 
 def test_name_with_markup_is_shown_literally(open_page, add_dataset, add_failed_import, add_import):

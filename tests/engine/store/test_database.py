@@ -54,7 +54,7 @@ def test_schema_revision_is_the_newest_migration():
 
 
 def test_every_migration_has_a_database_that_was_written_before_the_next():
-    assert OLD_SCHEMAS == sorted(each.revision for each in migrations().walk_revisions())
+    assert sorted(each.revision for each in migrations().walk_revisions()) == OLD_SCHEMAS
 
 
 @pytest.mark.parametrize("revision", OLD_SCHEMAS)
