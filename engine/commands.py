@@ -6,6 +6,7 @@ import json
 import logging
 import statistics
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -131,6 +132,7 @@ def show(settings: Settings, options: argparse.Namespace) -> int:
             if records
             else None,
             "error": _error_text(run) if run.job.error else None,
+            "log": run.job.error["facts"].get("log") if run.job.error else None,
         }
     if options.json:
         print(json.dumps(result, ensure_ascii=False))
@@ -195,7 +197,7 @@ def toy(settings: Settings, options: argparse.Namespace) -> int:
         write_toy_zip(options.out)
     except OSError as error:
         raise Refused(
-            "{file} cannot be written: {reason}.",
+            "The file {file} cannot be written: {reason}.",
             file=str(options.out),
             reason=error.strerror or str(error),
         ) from error
@@ -325,6 +327,8 @@ def _print_run(result: Mapping[str, Any]) -> None:
     print(f"Run {result['run']} “{result['name']}”: {result['status']}")
     if result["error"]:
         print(result["error"])
+    if result["log"]:
+        print(textwrap.indent(result["log"], "  | "))
     sizes = ", ".join(f"{count} {name}" for name, count in result["split"].items())
     print(f"Recipe {result['recipe']}, {result['num_parameters']:,} parameters; samples: {sizes}")
     print(f"Epochs: {len(result['epochs'])}, best: {result['best_epoch']}")

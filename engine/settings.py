@@ -17,6 +17,8 @@ WorkerMode = Literal["local", "external"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
+    """The settings of one workbench."""
+
     home: Path
     """Folder that holds the database, uploads, datasets and runs. `WORKBENCH_HOME`, default `./workbench`."""
     database_url: str

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import pandas as pd
@@ -33,7 +34,7 @@ def runs_table(found: Sequence[Run], now: float | None = None) -> pd.DataFrame:
                 "best_dice": run.best_val_dice,
                 "remaining": formats.duration(remaining_seconds(run, now)),
                 "elapsed": formats.duration(elapsed_seconds(run, now)),
-                "created": pd.Timestamp(run.created_at, unit="s"),
+                "created": datetime.fromtimestamp(run.created_at),
             }
             for run in found
         ],

@@ -1,5 +1,6 @@
 """The pages over a home of their own: no browser, no worker, and a clock that the test sets."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -62,6 +63,16 @@ def dataset(add_dataset: AddDataset) -> Dataset:
 def make_runs(workbench: Workbench) -> MakeRuns:
     """Writes runs of any state."""
     return MakeRuns(workbench)
+
+
+@pytest.fixture
+def tokyo() -> Iterator[None]:
+    """The server stands nine hours east of Greenwich."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        yield
+    time.tzset()
 
 
 @pytest.fixture

@@ -19,13 +19,14 @@ from engine.store.datasets import Dataset
 from engine.store.runs import Run
 from engine.store.scores import SampleScore
 from engine.workbench import Workbench
+from pages.common.formats import plain
 
 PAGES = Path(__file__).parents[2] / "pages"
-ACTOR = "ada@example.com"
+ACTOR = "ada"
 
 MARKUP = "**a** <b>x</b> [l](http://x) :smile: $x$"
 """A name that formats, links, embeds and computes where it is taken for markdown."""
-MARKUP_SHOWN = r"\*\*a\*\* \<b\>x\</b\> \[l\]\(http\://x\) \:smile\: \$x\$"
+MARKUP_SHOWN = plain(MARKUP)
 """The markdown that shows the name as it is."""
 
 SCORED = (

@@ -92,6 +92,10 @@ def test_chosen_runs_are_kept_in_the_address(open_page, two_runs):
     assert not page.exception
     assert page.query_params == {"runs": ids(two_runs)}
     assert not page.info
+    page.multiselect(key="compare_runs").set_value([]).run()
+    assert not page.exception
+    assert page.query_params == {}
+    assert page.info
 
 
 def test_split_of_the_scores_can_be_switched(open_page, two_runs):

@@ -87,9 +87,7 @@ def test_queued_run_waits_and_promises_nothing(open_page, dataset, make_runs):
     assert not page.get("plotly_chart")
 
 
-def test_running_run_shows_progress_best_dice_and_time_left(
-    open_page, dataset, make_runs, clock
-):
+def test_running_run_shows_progress_best_dice_and_time_left(open_page, dataset, make_runs, clock):
     run = make_runs.running(dataset, progress=0.25, num_epochs=3, epochs=12)
     clock.now += 100
     page = open_page("run.py", run=run.id)
@@ -218,9 +216,7 @@ def test_scores_of_each_split_stand_apart(open_page, dataset, make_runs):
     assert len(page.dataframe[1].value) == 3
 
 
-def test_images_stand_worst_first_without_those_it_was_trained_on(
-    open_page, dataset, make_runs
-):
+def test_images_stand_worst_first_without_those_it_was_trained_on(open_page, dataset, make_runs):
     run = make_runs.ended(dataset, scored=SCORED)
     page = open_page("run.py", run=run.id)
     assert not page.exception
@@ -314,9 +310,7 @@ def test_settings_view_lists_every_setting_with_its_meaning(
     assert not page.get("plotly_chart")
 
 
-def test_settings_of_a_run_that_never_started_have_no_environment(
-    open_page, dataset, make_runs
-):
+def test_settings_of_a_run_that_never_started_have_no_environment(open_page, dataset, make_runs):
     page = open_page("run.py", run=make_runs.queued(dataset).id, view="settings")
     assert not page.exception
     assert len(page.dataframe) == 1
@@ -382,9 +376,7 @@ def test_stop_button_ends_a_waiting_run_at_once(open_page, dataset, make_runs, w
     assert "run_stop" not in [button.key for button in page.button]
 
 
-def test_stopping_a_run_that_has_just_ended_is_a_remark(
-    open_page, dataset, make_runs, workbench
-):
+def test_stopping_a_run_that_has_just_ended_is_a_remark(open_page, dataset, make_runs, workbench):
     run = make_runs.running(dataset)
     page = open_page("run.py", run=run.id)
     jobs.finish(workbench.database, run.job.id, "completed")

@@ -1,0 +1,143 @@
+"""A home that real processes work on."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from engine.config import recipe, with_changes
+from engine.datasets.importer import import_dataset
+from engine.datasets.toy import write_toy_zip
+from engine.jobs.queue import submit_training
+from engine.settings import Settings
+from engine.store import runs
+from engine.store.runs import Run
+from engine.workbench import open_workbench
+from tests.conftest import kill_processes_of
+
+PROJECT = Path(__file__).parents[2]
+
+WAIT_SECONDS = 90
+
+TINY = {
+    "width": 4,
+    "num_levels": 2,
+    "image_size_px": 16,
+    "epochs": 2,
+    "device": "cpu",
+    "precision": "fp32",
+}
+"""Settings of a training that is over in a moment."""
+
+ENDLESS = TINY | {"epochs": 100_000}
+FOR_SECONDS = TINY | {"max_minutes": 5 / 60}
+"""A training that goes on for five seconds, on a slow machine too."""
+
+TINY_OPTIONS = [f"--set={name}={value}" for name, value in TINY.items()]
+
+
+class LiveHome:
+    """A home, the commands given to it, and the workers that work on it.
+
+    Args:
+        path: its folder.
+        worker: `WORKBENCH_WORKER`: "local" starts a worker by itself, "external" only here.
+    """
+
+    def __init__(self, path: Path, worker: str) -> None:
+        self.path = path
+        self.environment = {
+            name: value for name, value in os.environ.items() if not name.startswith("WORKBENCH_")
+        } | {"WORKBENCH_HOME": str(path), "WORKBENCH_WORKER": worker}
+        self.workbench = open_workbench(Settings.from_environment(self.environment))
+        self.database = self.workbench.database
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def command(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        """Give a command; its end, whatever it is."""
+        return subprocess.run(
+            [sys.executable, "-m", "engine", *map(str, arguments)],
+            cwd=PROJECT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=WAIT_SECONDS,
+        )
+
+    def result(self, *arguments: object) -> Any:
+        """Give a command that succeeds; what its last line says."""
+        ended = self.command(*arguments)
+        assert ended.returncode == 0, ended.stderr
+        return json.loads(ended.stdout.splitlines()[-1])
+
+    def start_worker(self) -> subprocess.Popen[bytes]:
+        """Start a worker that never leaves by itself; what it says goes to `worker_log`."""
+        with open(self.worker_log, "ab") as log:
+            worker = subprocess.Popen(
+                [sys.executable, "-m", "engine", "worker"],
+                cwd=PROJECT,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        self._processes.append(worker)
+        return worker
+
+    @property
+    def worker_log(self) -> Path:
+        """Beside the home, not in it, as a home may be removed."""
+        return self.path.with_name(self.path.name + "-worker.txt")
+
+    def add_dataset(self) -> str:
+        """Import a toy dataset; returns its id."""
+        source = self.path.with_name(self.path.name + "-toy.zip")
+        write_toy_zip(source, num_samples=8, size_px=24, rectangles=False)
+        return import_dataset(self.workbench, source, name="toy", actor="test").id
+
+    def train(self, changes: Mapping[str, Any]) -> str:
+        """Queue a training on the toy dataset; returns the run's id."""
+        config = with_changes(recipe("quick"), changes)
+        return submit_training(self.workbench, self.add_dataset(), config, actor="test")
+
+    def run(self, run_id: str) -> Run:
+        """The run as it is now."""
+        return runs.get(self.database, run_id)
+
+    def wait_for_epoch(self, run_id: str, epoch: int = 1) -> Run:
+        """Wait until so many epochs are recorded."""
+
+        def reached() -> bool:
+            run = self.run(run_id)
+            assert run.job.is_live, f"{run.status} too early: {run.job.error}"
+            return run.num_epochs_done >= epoch
+
+        wait_until(reached, f"epoch {epoch}")
+        return self.run(run_id)
+
+    def wait_for_end(self, run_id: str) -> Run:
+        """Wait until the run has ended, however."""
+        wait_until(lambda: not self.run(run_id).job.is_live, "the run's end")
+        return self.run(run_id)
+
+    def close(self) -> None:
+        """End everything that works on it; may be called twice."""
+        while self._processes:
+            worker = self._processes.pop()
+            worker.kill()
+            worker.wait(10)
+        kill_processes_of(self.path)
+        self.workbench.close()
+
+
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = WAIT_SECONDS) -> None:
+    """Poll until a condition holds, or fail and say what was waited for."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"Waited {seconds} s in vain for {what}.")
+        time.sleep(0.05)
