@@ -18,7 +18,7 @@ try:
     dataset = reads.dataset(links.asked_for("dataset") or "")
 except NotFound as error:
     st.title(_("Dataset"))
-    st.warning(error_text(error))
+    st.warning(formats.plain(error_text(error)))
     st.page_link(links.DATASETS, label=_("All datasets"), icon=":material/photo_library:")
     st.stop()
 

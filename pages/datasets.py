@@ -73,7 +73,7 @@ def imports() -> None:
                 st.button(
                     _("Dismiss"), key=f"datasets_dismiss_{job.id}", on_click=dismiss, args=(job.id,)
                 )
-            failure(job.error or {})
+            failure(job.error)
 
 
 def is_recent(job) -> bool:

@@ -14,7 +14,7 @@ try:
     run = reads.run(links.asked_for("run") or "")
 except NotFound as error:
     st.title(_("Run"))
-    st.warning(error_text(error))
+    st.warning(formats.plain(error_text(error)))
     st.page_link(links.RUNS, label=_("All runs"), icon=":material/stacked_line_chart:")
     st.stop()
 
@@ -27,7 +27,7 @@ def stop() -> None:
     try:
         stop_run(reads.workbench(), run.id, actor=reads.actor())
     except WorkbenchError as error:
-        st.toast(error_text(error))
+        st.toast(formats.plain(error_text(error)))
 
 
 @st.fragment(run_every=refresh)

@@ -40,14 +40,15 @@ with form:
             _("Dataset"),
             list(datasets),
             list(datasets).index(links.asked_choice("dataset", datasets, next(iter(datasets)))),
-            format_func=lambda key: _("{name} · {count} samples").format(
-                name=datasets[key].name, count=formats.count(datasets[key].num_samples)
+            # The id tells datasets of the same name and size apart: the browser sends words back.
+            format_func=lambda key: _("{name} · {count} samples · {id}").format(
+                name=datasets[key].name, count=formats.count(datasets[key].num_samples), id=key
             ),
             key="train_dataset",
             on_change=links.remember,
             args=("dataset", "train_dataset"),
         )
-        recipe_name = st.segmented_control(
+        chosen_recipe = st.segmented_control(
             _("Recipe"),
             list(RECIPES),
             default="quick",
@@ -61,6 +62,7 @@ with form:
             max_chars=100,
             key="train_name",
         )
+    recipe_name = chosen_recipe or "quick"  # `?recipe=` in the address chooses none
     st.caption(RECIPE_NOTES[recipe_name])
     values = settings_form(recipe_name, num_columns=3)
 

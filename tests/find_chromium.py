@@ -1,6 +1,6 @@
 """Print the path of a Chromium for the browser tests, installing one when none is there.
 
-In this order: an installed one, Playwright's own, Playwright's download, the distribution's package.
+In this order: an installed one, Playwright's own, its download, the distribution's package.
 """
 
 import os

@@ -7,9 +7,21 @@ MISSING = "–"
 """Shown where a value does not exist."""
 
 
+_SYNTAX = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&=])")
+_READ_AFTER_ESCAPES = re.compile(
+    r"(?i)(?<=:)(?=//|material|streamlit)|(?<=www)(?=\.)|(?=@)|(?<=[-<>~])(?=[->=])"
+)
+"""Where bare addresses, icons and arrows begin: Streamlit looks for them in the finished text."""
+_WORD_JOINER = "\u2060"
+
+
 def plain(text: str) -> str:
-    """A person's text, safe inside markdown: nothing in it formats, links or embeds."""
-    return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~$:])", r"\\\1", text)
+    """A person's text, safe inside markdown: nothing in it formats, links or embeds.
+
+    Backslashes stop the syntax. What is looked for later is broken by an invisible joiner.
+    """
+    one_line = " ".join(text.split())
+    return _SYNTAX.sub(r"\\\1", _READ_AFTER_ESCAPES.sub(_WORD_JOINER, one_line))
 
 
 def score(value: float | None) -> str:
@@ -32,13 +44,6 @@ def duration(seconds: float | None) -> str:
 def moment(unix_seconds: float) -> str:
     """A point in time of the server's day: 2026-03-01 14:05."""
     return datetime.fromtimestamp(unix_seconds).strftime("%Y-%m-%d %H:%M")
-
-
-def percent(share: float) -> str:
-    """83 %, 4.2 %, <0.1 %"""
-    if 0 < share < 0.001:
-        return "<0.1 %"
-    return f"{share:.0%}".replace("%", " %") if share >= 0.1 else f"{share:.1%}".replace("%", " %")
 
 
 def count(number: int) -> str:

@@ -105,7 +105,11 @@ def curves(run: Run, dataset: Dataset) -> None:
     """Loss and Dice over the epochs so far, of those planned while it is live."""
     records = reads.epoch_records(run.id)
     if not records:
-        st.caption(_("The curves begin when the first epoch has ended."))
+        st.caption(
+            _("The curves begin when the first epoch has ended.")
+            if run.job.is_live
+            else _("There are no curves: the run ended before its first epoch did.")
+        )
         return
     schedule = run.config.schedule
     num_planned = schedule.epochs if run.job.is_live and schedule.max_minutes is None else 0
@@ -136,11 +140,12 @@ def images(run: Run, dataset: Dataset) -> None:
     """Every scored image, worst first, beside the viewer; below them each split's scores."""
     scored = reads.scored_samples(run)
     if not scored:
-        st.caption(
-            _("Every image is scored when the training has ended.")
-            if run.job.is_live
-            else _("This run has no scores: it ended before its first epoch did.")
-        )
+        if run.job.is_live:
+            st.caption(_("Every image is scored when the training has ended."))
+        elif run.num_epochs_done:
+            st.caption(_("This run has no scores: it ended before its images were scored."))
+        else:
+            st.caption(_("This run has no scores: it ended before its first epoch did."))
         return
     present = [name for name in MOST_WANTED_SPLITS if name in reads.summaries(run)]
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -166,7 +171,7 @@ def images(run: Run, dataset: Dataset) -> None:
     st.subheader(_("Scores of each split"))
     st.dataframe(
         tables.summary_table(
-            dataset, {split_word(name): each for name, each in reads.summaries(run).items()}
+            dataset, {split_word(name): reads.summaries(run)[name] for name in present}
         ),
         hide_index=True,
         placeholder=formats.MISSING,

@@ -121,8 +121,15 @@ def differing_settings(runs: Mapping[str, Run]) -> pd.DataFrame:
     """The settings in which runs differ, one column per run label; empty when they agree."""
     configs = {label: run.config.to_dict() for label, run in runs.items()}
     rows: list[dict[str, Any]] = []
-    datasets = {label: run.dataset_name for label, run in runs.items()}
-    if len(set(datasets.values())) > 1:
+    if len({run.dataset_id for run in runs.values()}) > 1:
+        names = {run.dataset_name for run in runs.values()}
+        ids = {run.dataset_id for run in runs.values()}
+        datasets = {
+            label: run.dataset_name
+            if len(names) == len(ids)
+            else f"{run.dataset_name} ({run.dataset_id})"
+            for label, run in runs.items()
+        }
         rows.append({_("Setting"): _("Dataset")} | datasets)
     recipes = {label: run.config.recipe for label, run in runs.items()}
     if len(set(recipes.values())) > 1:
@@ -146,7 +153,8 @@ def setting_text(value: Any) -> str:
 
 def unique_labels(runs: Sequence[Run]) -> dict[str, Run]:
     """Runs by name; names that occur twice get the id behind them."""
-    names = [run.name for run in runs]
+    # The column beside the runs in `differing_settings` has a name too.
+    names = [_("Setting"), *(run.name for run in runs)]
     return {
         run.name if names.count(run.name) == 1 else f"{run.name} ({run.id})": run for run in runs
     }

@@ -52,7 +52,12 @@ class LiveHome:
         self.path = path
         self.environment = {
             name: value for name, value in os.environ.items() if not name.startswith("WORKBENCH_")
-        } | {"WORKBENCH_HOME": str(path), "WORKBENCH_WORKER": worker}
+        } | {
+            "WORKBENCH_HOME": str(path),
+            "WORKBENCH_WORKER": worker,
+            # Networks this small are slowed down by more.
+            "OMP_NUM_THREADS": "1",
+        }
         self.workbench = open_workbench(Settings.from_environment(self.environment))
         self.database = self.workbench.database
         self._processes: list[subprocess.Popen[bytes]] = []

@@ -3,9 +3,8 @@
 import os
 import signal
 
-import psutil
-
 from engine.errors import WorkbenchError
+from engine.jobs.daemon import process_lives
 from engine.store import scores, workers
 from tests.integration.support import ENDLESS, FOR_SECONDS, wait_until
 
@@ -24,8 +23,8 @@ def kill(worker):
 
 
 def test_run_whose_process_is_killed_has_failed_with_reason_and_log(live_home):
-    run_id = live_home.train(ENDLESS)
     worker = live_home.start_worker()
+    run_id = live_home.train(ENDLESS)
     kill_process_of(live_home.wait_for_epoch(run_id))
     run = live_home.wait_for_end(run_id)
     assert run.status == "failed"
@@ -40,10 +39,10 @@ def test_run_whose_process_is_killed_has_failed_with_reason_and_log(live_home):
 
 
 def test_run_outlives_its_worker_and_a_second_worker_takes_it_over(live_home):
+    first = live_home.start_worker()
     run_id = live_home.train(FOR_SECONDS)
-    kill_worker = live_home.start_worker()
     before = live_home.wait_for_epoch(run_id)
-    kill(kill_worker)
+    kill(first)
     second = live_home.start_worker()
     run = live_home.wait_for_end(run_id)
     assert (run.status, run.job.error) == ("completed", None)
@@ -55,8 +54,8 @@ def test_run_outlives_its_worker_and_a_second_worker_takes_it_over(live_home):
 
 
 def test_run_that_died_with_its_worker_is_failed_by_the_next(live_home):
-    run_id = live_home.train(ENDLESS)
     worker = live_home.start_worker()
+    run_id = live_home.train(ENDLESS)
     run = live_home.wait_for_epoch(run_id)
     kill(worker)
     kill_process_of(run)
@@ -69,8 +68,8 @@ def test_run_that_died_with_its_worker_is_failed_by_the_next(live_home):
 
 
 def test_worker_that_is_told_to_end_leaves_the_run_to_itself(live_home):
-    run_id = live_home.train(FOR_SECONDS)
     worker = live_home.start_worker()
+    run_id = live_home.train(FOR_SECONDS)
     live_home.wait_for_epoch(run_id)
     worker.terminate()
     assert worker.wait(10) == 0
@@ -84,11 +83,7 @@ def test_asking_a_dead_run_to_stop_brings_its_end_to_light(make_home, tmp_path):
     run = home.wait_for_epoch(run_id)
     record = workers.get(home.database, os.uname().nodename)
     os.kill(record.pid, signal.SIGKILL)
-    wait_until(lambda: not psutil.pid_exists(record.pid) or is_zombie(record.pid), "its death")
+    wait_until(lambda: not process_lives(record.pid, record.process_started_at), "its death")
     kill_process_of(run)
     assert home.command("stop", run_id).returncode == 0
     assert home.wait_for_end(run_id).status == "failed"
-
-
-def is_zombie(pid):
-    return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE

@@ -6,8 +6,8 @@ from tests.integration.support import ENDLESS, TINY
 
 def test_running_run_is_stopped_and_keeps_its_model_and_scores_and_the_next_one_runs(live_home):
     home = live_home
-    running, queued, last = (home.train(changes) for changes in (ENDLESS, ENDLESS, TINY))
     home.start_worker()
+    running, queued, last = (home.train(changes) for changes in (ENDLESS, ENDLESS, TINY))
     home.wait_for_epoch(running, 2)
 
     assert home.result("stop", queued, "--json") == {"run": queued, "status": "stopped"}

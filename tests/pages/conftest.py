@@ -24,8 +24,11 @@ START_PAGE = "datasets.py"
 
 
 @pytest.fixture
-def open_page(workbench: Workbench) -> Iterator[OpenPage]:
+def open_page(workbench: Workbench, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenPage]:
     """Opens a page by its file name and query parameters, as a link does."""
+    # No installed package brings a component; to look through them all takes most of a test.
+    scan = "streamlit.components.v2.manifest_scanner.scan_component_manifests"
+    monkeypatch.setattr(scan, list, raising=False)
 
     def open_page(file_name: str, **query: str | list[str]) -> AppTest:
         page = AppTest.from_file(PAGES / "router.py", default_timeout=30)

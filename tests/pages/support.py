@@ -151,8 +151,12 @@ def metrics(page: AppTest) -> dict[str, str]:
 def words(page: AppTest) -> str:
     """All running text of the page, one element a line, as the reader sees it."""
     kinds = ("title", "subheader", "markdown", "caption", "error", "warning", "info")
-    found = [element.value for kind in kinds for element in page.get(kind)]
-    return re.sub(r"\\(.)", r"\1", "\n".join(found))
+    return "\n".join(as_read(element.value) for kind in kinds for element in page.get(kind))
+
+
+def as_read(markdown: str) -> str:
+    """What a reader of markdown sees of its text: no backslashes, joiners or double spaces."""
+    return " ".join(re.sub(r"\\(.)", r"\1", markdown).replace("\u2060", "").split())
 
 
 def links(page: AppTest) -> dict[str, str]:

@@ -50,7 +50,6 @@ def test_unknown_dataset_is_a_sentence_and_a_way_back(open_page, query):
     assert not page.get("bidi_component")
 
 
-@pytest.mark.xfail(strict=True, reason="the id in the address is shown as markdown")
 def test_id_with_markup_in_the_address_is_shown_literally(open_page):
     page = open_page("dataset.py", dataset=MARKUP)
     assert not page.exception

@@ -107,6 +107,27 @@ def test_image_is_remembered_once(address):
     assert params == {"image": "4"}
 
 
+@pytest.mark.parametrize(
+    "value, default, expected",
+    [
+        ("log", "images", {"view": "log"}),
+        (7, None, {"view": "7"}),
+        (["b", "a"], ["a", "b"], {"view": ["b", "a"]}),
+        ("images", "images", {}),
+        (["a", "b"], ["a", "b"], {}),
+        (None, "images", {}),
+        ([], ["a"], {}),
+    ],
+)
+def test_address_remembers_only_what_differs_from_the_default(
+    address, monkeypatch, value, default, expected
+):
+    params = address(view="old")
+    monkeypatch.setattr(streamlit, "session_state", {"key": value})
+    links.remember("view", "key", default)
+    assert params == expected
+
+
 def test_values_of_a_real_address_are_read_and_written():
     def script():
         import streamlit as st

@@ -9,6 +9,7 @@ from tests.pages.support import (
     MARKUP,
     MARKUP_SHOWN,
     SCORED,
+    as_read,
     figures,
     links,
     metrics,
@@ -51,7 +52,6 @@ def test_unknown_run_is_a_sentence_and_a_way_back(open_page, query):
     assert not page.button
 
 
-@pytest.mark.xfail(strict=True, reason="the id in the address is shown as markdown")
 def test_id_with_markup_in_the_address_is_shown_literally(open_page):
     page = open_page("run.py", run=MARKUP)
     assert not page.exception
@@ -155,7 +155,6 @@ def test_run_that_ended_before_its_first_epoch_says_so(open_page, dataset, make_
     assert not page.progress
 
 
-@pytest.mark.xfail(strict=True, reason="the sentence is chosen without looking at the epochs")
 def test_run_that_failed_after_its_first_epoch_does_not_claim_the_contrary(
     open_page, dataset, make_runs
 ):
@@ -166,7 +165,6 @@ def test_run_that_failed_after_its_first_epoch_does_not_claim_the_contrary(
     assert "it ended before its first epoch did" not in words(page)
 
 
-@pytest.mark.xfail(strict=True, reason="the sentence is the one of a live run")
 def test_curves_of_a_run_without_epochs_promise_nothing(open_page, dataset, make_runs):
     run = make_runs.ended(dataset, status="stopped", num_epochs=0)
     page = open_page("run.py", run=run.id, view="curves")
@@ -246,6 +244,9 @@ def test_splits_can_be_switched_and_are_kept_in_the_address(open_page, dataset, 
     assert list(image_table(page, run)["sample"]) == ["003", "002"]
     assert page.query_params == {"run": run.id, "split": ["train", "val"]}
     assert viewer_panes(page)[0]["title"] == "003"
+    page.get_by_key("run_splits").set_value(["test", "val"]).run()
+    assert not page.exception
+    assert page.query_params == {"run": run.id}
 
 
 def test_without_a_chosen_split_every_image_is_shown(open_page, dataset, make_runs):
@@ -341,6 +342,9 @@ def test_chosen_view_is_kept_in_the_address(open_page, dataset, make_runs):
     assert not page.exception
     assert page.query_params == {"run": run.id, "view": "log"}
     assert not page.get("bidi_component")
+    page.get_by_key("run_view_ended").set_value("images").run()
+    assert not page.exception
+    assert page.query_params == {"run": run.id}
 
 
 def test_page_turns_to_the_images_when_the_run_ends(open_page, dataset, make_runs):
@@ -382,7 +386,7 @@ def test_stopping_a_run_that_has_just_ended_is_a_remark(open_page, dataset, make
     jobs.finish(workbench.database, run.job.id, "completed")
     page.button(key="run_stop").click().run()
     assert not page.exception
-    assert [toast.value for toast in page.toast] == [
+    assert [as_read(toast.value) for toast in page.toast] == [
         "It has already completed; there is nothing to stop."
     ]
     assert jobs.get(workbench.database, run.job.id).status == "completed"

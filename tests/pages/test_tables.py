@@ -60,12 +60,10 @@ def test_only_differing_settings_are_listed_with_dataset_and_recipe_first(datase
     assert not {"Learning rate", "Width", "Batch size"} & set(table.index)
 
 
-@pytest.mark.xfail(strict=True, reason="datasets are compared by name")
 def test_datasets_of_the_same_name_differ(run):
     assert not differing_settings({"A": run, "B": replace(run, dataset_id="other")}).empty
 
 
-@pytest.mark.xfail(strict=True, reason="the label takes the place of the column's own")
 def test_run_called_like_the_column_of_settings_hides_no_setting(dataset, make_runs, run):
     other = make_runs.queued(dataset, "Setting", epochs=7)
     table = differing_settings(unique_labels([run, other]))

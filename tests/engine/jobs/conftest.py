@@ -1,10 +1,11 @@
 """A home with a dataset of odd sizes, on which every job can work."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from engine.pictures.masks import index_png
@@ -14,6 +15,15 @@ from engine.store.datasets import ClassEntry, Sample
 from engine.workbench import Workbench
 
 COLORS = ("#000000", "#e69f00", "#0072b2", "#009e73")
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Networks this small are slowed down by more threads than one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture
