@@ -83,10 +83,10 @@ def import_(settings: Settings, options: argparse.Namespace) -> int:
 def train(settings: Settings, options: argparse.Namespace) -> int:
     """Queue a training; with --wait, follow it to its end."""
     chosen = config.with_changes(config.recipe(options.recipe), _parse_changes(options.set))
-    for warning in config.config_warnings(chosen):
-        _say(warning)
     with _opened(settings) as workbench:
         dataset = datasets.find(workbench.database, options.dataset)
+        for warning in config.config_warnings(chosen, len(dataset.classes)):
+            _say(warning)
         run_id = submit_training(workbench, dataset.id, chosen, name=options.name, actor=ACTOR)
         if options.wait:
             _follow(workbench, run_id)

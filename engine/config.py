@@ -7,12 +7,14 @@ mean the same.
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from engine.errors import BadSetting
+
+_MAX_HELD_OUT_SHARE = 0.8
 
 CONFIG_VERSION: Literal[1] = 1
 
@@ -131,6 +133,23 @@ class TrainConfig(Part):
     schedule: ScheduleConfig = ScheduleConfig()
     compute: ComputeConfig = ComputeConfig()
 
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Self:
+        smallest_px = self.images.image_size_px / 2 ** (self.model.num_levels - 1)
+        if smallest_px < 2:
+            raise ValueError(
+                f"An image of {self.images.image_size_px} px is halved "
+                f"{self.model.num_levels - 1} times by {self.model.num_levels} levels and ends at "
+                f"{smallest_px:g} px; at least 2 must remain. Choose fewer levels or larger images"
+            )
+        if self.split.val_share + self.split.test_share > _MAX_HELD_OUT_SHARE:
+            raise ValueError(
+                f"Validation and test take {self.split.val_share + self.split.test_share:g} of the "
+                f"samples; at most {_MAX_HELD_OUT_SHARE:g} may be held out, or too little is left "
+                "to learn from"
+            )
+        return self
+
     def to_dict(self) -> dict[str, Any]:
         """The settings as nested JSON types."""
         return self.model_dump(mode="json")
@@ -223,11 +242,21 @@ def with_changes(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig
     return parse_config(values)
 
 
-def config_warnings(config: TrainConfig) -> list[str]:
-    """Settings that another setting makes ineffective, one sentence each."""
+def config_warnings(config: TrainConfig, num_classes: int) -> list[str]:
+    """Settings that were changed but that another one, or the dataset, makes ineffective.
+
+    Args:
+        num_classes: classes of the dataset, background included.
+    """
+    standard = RECIPES[config.recipe]
+    found = []
     if config.schedule.max_minutes is not None:
-        return ["A time budget is set, so the number of epochs is not used."]
-    return []
+        found.append("A time budget is set, so the number of epochs is not used.")
+    if num_classes > 2 and config.schedule.threshold != standard.schedule.threshold:
+        found.append("With more than two classes the likeliest wins; the threshold is not used.")
+    if config.split.split_method == "interleaved" and config.split.split_seed:
+        found.append("An interleaved split is not random; its seed is not used.")
+    return found
 
 
 def choices(field: FieldInfo) -> tuple[str, ...]:
@@ -250,6 +279,8 @@ _BOUND_WORDS = {"gt": "more than {}", "ge": "at least {}", "lt": "less than {}",
 
 def _problem(detail: Any) -> str:
     """One pydantic finding as the user's sentence: field, what was seen, what is expected."""
+    if not detail["loc"]:
+        return str(detail["ctx"]["error"])
     leaf = str(detail["loc"][-1])
     if detail["type"] == "literal_error" and len(detail["loc"]) == 1:
         # The version or the recipe of a stored config.

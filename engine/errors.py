@@ -7,6 +7,7 @@
     │   └── BadSetting       a training setting
     ├── NotFound             no such dataset, run or sample
     ├── Refused              a valid wish at the wrong time
+    ├── Stopped              a job ended because somebody asked it to
     └── JobFailed            a job ended without a result
         ├── Diverged         a training's loss became infinite or undefined
         └── ProcessDied      a job's process disappeared
@@ -62,6 +63,10 @@ class NotFound(WorkbenchError):
 
 class Refused(WorkbenchError):
     """A valid wish at the wrong time, such as stopping a finished run."""
+
+
+class Stopped(WorkbenchError):
+    """A job ended because somebody asked it to."""
 
 
 class JobFailed(WorkbenchError):

@@ -70,9 +70,13 @@ class Files:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
-    def sweep(self, folder_key: str) -> None:
-        """Delete what processes of this machine left half-written directly below a folder."""
-        for path in self.path(folder_key).glob(".*.tmp"):
+    def sweep(self, folders: str) -> None:
+        """Delete what dead processes of this machine left half-written directly below folders.
+
+        Args:
+            folders: key of a folder, or of several with `*` for a part: `runs/*/checkpoints`.
+        """
+        for path in list(self.root.glob(f"{folders}/.*.tmp")):
             host, _, pid = path.name.split(".")[-3].rpartition("-")
             if host == _host() and not psutil.pid_exists(int(pid)):
                 shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)

@@ -23,6 +23,7 @@ except NotFound as error:
     st.stop()
 
 samples = reads.samples(dataset.id)
+names = reads.sample_names(dataset.id)
 report = dataset.report
 
 with st.container(horizontal=True, vertical_alignment="center"):
@@ -50,7 +51,7 @@ if view == "samples":
     table_column, viewer_column = st.columns([5, 8], gap="medium")
     with table_column:
         event = st.dataframe(
-            tables.samples_table(dataset, samples),
+            tables.samples_table(dataset, samples, names),
             key=f"dataset_samples_{dataset.id}",
             height=table_height(len(samples)),
             hide_index=True,
@@ -70,7 +71,7 @@ if view == "samples":
         viewer(
             [
                 Pane(
-                    title=sample.name,
+                    title=names[sample.position],
                     layers=truth_layers(dataset, sample),
                     width_px=sample.width,
                     height_px=sample.height,

@@ -5,11 +5,12 @@ from typing import Literal
 
 import streamlit as st
 
-from engine.jobs.queue import submit_toy, submit_upload
+from engine.errors import WorkbenchError
+from engine.jobs.queue import stop_import, submit_toy, submit_upload
 from engine.store.jobs import LIVE
-from pages.common import formats, links, reads
-from pages.common.parts import empty_state, failure
-from pages.common.texts import _, phase_word
+from pages.common import formats, reads
+from pages.common.parts import dataset_card, empty_state, failure
+from pages.common.texts import _, error_text, phase_word
 
 _CARDS_PER_PAGE = 12
 _FAILURES_SHOWN_SECONDS = 24 * 3600
@@ -20,13 +21,24 @@ def import_upload() -> None:
     upload = st.session_state.get(uploader_key())
     if upload is None:
         return
-    submit_upload(reads.workbench(), upload, upload.name, actor=reads.actor())
+    try:
+        submit_upload(reads.workbench(), upload, upload.name, actor=reads.actor())
+    except WorkbenchError as error:
+        st.toast(formats.plain(error_text(error)), icon=":material/error:")
     st.session_state["datasets_uploads"] = st.session_state.get("datasets_uploads", 0) + 1
 
 
 def import_toy() -> None:
     """Queue a generated dataset."""
     submit_toy(reads.workbench(), _("Toy circles and rectangles"), actor=reads.actor())
+
+
+def stop(job_id: str) -> None:
+    """Ask an import to stop; one that has just ended is left as it is."""
+    try:
+        stop_import(reads.workbench(), job_id, actor=reads.actor())
+    except WorkbenchError as error:
+        st.toast(formats.plain(error_text(error)))
 
 
 def uploader_key() -> str:
@@ -63,10 +75,17 @@ def imports() -> None:
     for job in found:
         name = formats.plain(job.payload["name"])
         if job.status in LIVE:
-            st.progress(
-                job.progress,
-                text=_("Importing {name}: {phase}").format(name=name, phase=phase_word(job.phase)),
-            )
+            with st.container(horizontal=True, vertical_alignment="bottom"):
+                text = _("Importing {name}: {phase}")
+                st.progress(job.progress, text=text.format(name=name, phase=phase_word(job.phase)))
+                st.button(
+                    _("Stop"),
+                    key=f"datasets_stop_{job.id}",
+                    icon=":material/stop:",
+                    on_click=stop,
+                    args=(job.id,),
+                    disabled=job.stop_requested,
+                )
         elif job.status == "failed" and is_recent(job):
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.markdown(_("**{name}** was not imported.").format(name=name))
@@ -80,31 +99,6 @@ def is_recent(job) -> bool:
     """Whether a failed import is still worth showing."""
     dismissed = st.session_state.get("datasets_dismissed", ())
     return job.id not in dismissed and time.time() - job.created_at < _FAILURES_SHOWN_SECONDS
-
-
-def card(dataset) -> None:
-    """One dataset: a few pictures, what it holds, and what can be done with it."""
-    samples = reads.samples(dataset.id)
-    step = max(len(samples) // 4, 1)
-    thumbs = "".join(
-        f'<img src="{links.dataset_file(dataset.id, "thumbs", f"{sample.position:06d}.webp")}" '
-        'alt="" style="width:24%;aspect-ratio:1;object-fit:cover;border-radius:4px">'
-        for sample in samples[::step][:4]
-    )
-    st.html(f'<div style="display:flex;gap:1.33%">{thumbs}</div>')
-    st.markdown(f"**{formats.plain(dataset.name)}**")
-    st.caption(
-        _("{samples} samples · {classes} classes · {moment}").format(
-            samples=formats.count(dataset.num_samples),
-            classes=len(dataset.classes),
-            moment=formats.moment(dataset.created_at),
-        )
-    )
-    with st.container(horizontal=True):
-        if st.button(_("Open"), key=f"datasets_open_{dataset.id}", icon=":material/visibility:"):
-            links.open_dataset(dataset.id)
-        if st.button(_("Train"), key=f"datasets_train_{dataset.id}", icon=":material/play_arrow:"):
-            links.open_training(dataset.id)
 
 
 st.title(_("Datasets"))
@@ -130,7 +124,7 @@ if datasets:
     grid = st.grid(min_column_width=300, gap="medium")
     for dataset in datasets[(current - 1) * _CARDS_PER_PAGE : current * _CARDS_PER_PAGE]:
         with grid.cell(), st.container(border=True):
-            card(dataset)
+            dataset_card(dataset)
     toy_button("secondary")
 elif not live:
     with empty_state(

@@ -5,7 +5,7 @@ import streamlit as st
 from pages.common import links
 from pages.common.texts import _
 
-st.set_page_config(page_title=_("U-Net Workbench"), page_icon=":material/blur_on:", layout="wide")
+st.set_page_config(page_title=_("U-Net Workbench"), page_icon=str(links.ICON), layout="wide")
 st.logo(str(links.LOGO), size="large")
 
 page = st.navigation(

@@ -23,7 +23,8 @@ def run_list() -> None:
     toolbar = st.container(horizontal=True, vertical_alignment="center")
     event = st.dataframe(
         tables.runs_table(runs),
-        key="runs_table",
+        # Rows are selected by number: with a run more at the top, the numbers mean other runs.
+        key=f"runs_table_{runs[0].id}",
         hide_index=True,
         height="content" if len(runs) <= _ROWS_BEFORE_SCROLLING else 740,
         placeholder=formats.MISSING,

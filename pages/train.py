@@ -90,7 +90,7 @@ with aside:
         if changed
         else _("Settings as in the recipe.")
     )
-    for warning in config_warnings(config):
+    for warning in config_warnings(config, len(dataset.classes)):
         st.warning(_(warning), icon=":material/info:")
     if len(split["val"]) < 3:
         st.warning(

@@ -12,6 +12,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+# Before torch is loaded: the tests' networks are so small that threads only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import psutil
 import pytest
 

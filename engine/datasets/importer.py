@@ -44,7 +44,7 @@ from engine.datasets.report import (
     pairing_warnings,
     sample_warnings,
 )
-from engine.errors import BadData, BadInput, WorkbenchError
+from engine.errors import BadData, BadInput, Stopped
 from engine.pictures.masks import index_png
 from engine.pictures.thumbnails import thumbnail_webp
 from engine.store import datasets
@@ -61,10 +61,6 @@ _READING_SHARE = 0.2
 """Share of the progress bar that the first pass takes."""
 
 _Result = TypeVar("_Result")
-
-
-class ImportStopped(WorkbenchError):
-    """The import was asked to stop; nothing of it remains."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +93,7 @@ def import_dataset(
         BadArchive: the archive cannot be read, or is unsafe.
         BadData: images and masks cannot be paired, read, or learned from.
         BadInput: the name is empty or too long.
-        ImportStopped: `should_stop` said so.
+        Stopped: `should_stop` said so.
         Refused: the files cannot be written.
     """
     _check_name(name)
@@ -210,7 +206,7 @@ class _Import:
         def take_or_note(result: _Result | BadData) -> None:
             nonlocal num_done
             if self._should_stop():
-                raise ImportStopped("The import was stopped; nothing was stored.")
+                raise Stopped("The import was stopped; nothing was stored.")
             if isinstance(result, BadData):
                 problems.append(result)
             else:

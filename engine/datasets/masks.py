@@ -120,6 +120,14 @@ def learn_classes(pixels_by_value: Mapping[int, int], richest_mask: str = "") ->
             name=richest_mask,
             limit=MAX_CLASSES,
         )
+    if len(values) > 2 and richest_mask.lower().endswith((".jpg", ".jpeg")):
+        raise BadData(
+            "The mask “{name}” is a JPEG and the masks hold {num_values} different values: its "
+            "compression has blurred them. Expected one exact value per class. Save the masks as "
+            "PNG, or threshold them first.",
+            name=richest_mask,
+            num_values=len(values),
+        )
     if len(values) == 2 and values[0] == 0:
         return _learned(values, ("background", "foreground"), ())
     warnings: tuple[ReportWarning, ...] = ()

@@ -67,11 +67,6 @@ def image_folder_keys(folder: str) -> set[Core]:
     return keys
 
 
-def is_plain_image_folder(folder: str) -> bool:
-    """Whether a folder's name says “images” and nothing else."""
-    return "".join(tokens(folder)) in _IMAGE_FOLDERS
-
-
 def mask_core(stem: str) -> Core | None:
     """The core of a mask's name, or None when nothing marks it as a mask."""
     words = tokens(stem)

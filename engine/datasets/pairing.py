@@ -7,7 +7,7 @@ To understand another layout, write another strategy and add it to `_STRATEGIES`
 """
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -24,7 +24,7 @@ class Pair:
     """One image with its mask."""
 
     sample: str
-    """The image's path without the suffix and without the folders that say nothing; unique."""
+    """The image's path inside the archive without the suffix; unique."""
     image: str
     mask: str
 
@@ -63,6 +63,8 @@ _Edge = tuple[_Picture, _Picture]
 """An image and a mask that may belong together."""
 _Keys = Sequence[Set[object]]
 """For each picture of a list, what it and its partner have in common."""
+_Reading = Callable[[_Pictures, _Pictures], tuple[_Keys, _Keys]]
+"""How the names of images and masks are read, as keys of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,15 @@ def _natural_part(part: str) -> tuple[tuple[int, str], ...]:
 
 def _parallel_folders(pictures: _Pictures) -> Iterable[_Edge]:
     """`…/images/…/1.png` and `…/masks/…/1.png`: one folder of the path differs."""
+    return _in_parallel_folders(pictures, (_stem_keys, _word_keys))
+
+
+def _parallel_folders_other_names(pictures: _Pictures) -> Iterable[_Edge]:
+    """`…/images/…/cell_1.png` and `…/masks/…/nuc_1.png`: what all names share differs too."""
+    return _in_parallel_folders(pictures, (_stem_keys, _word_keys, _learned_keys))
+
+
+def _in_parallel_folders(pictures: _Pictures, readings: Sequence[_Reading]) -> Iterable[_Edge]:
     by_folder = defaultdict(list)
     for picture in pictures:
         by_folder[picture.folders].append(picture)
@@ -137,7 +148,7 @@ def _parallel_folders(pictures: _Pictures) -> Iterable[_Edge]:
     for key, paths in mask_folders.items():
         for image_path in image_folders.get(key, ()):
             for mask_path in paths:
-                yield from _same_names(by_folder[image_path], by_folder[mask_path])
+                yield from _same_names(by_folder[image_path], by_folder[mask_path], readings)
 
 
 def _marked_masks(pictures: _Pictures) -> Iterable[_Edge]:
@@ -182,6 +193,12 @@ _STRATEGIES: tuple[tuple[Callable[[_Pictures], Iterable[_Edge]], str], ...] = (
         _parallel_folders,
         "Images and masks lie in folders beside each other, under matching file names.",
     ),
+    # After the surer reading, so that it is taken only when it finds more pairs.
+    (
+        _parallel_folders_other_names,
+        "Images and masks lie in folders beside each other; their file names differ in a part "
+        "that all files of a folder share. Check that they belong together.",
+    ),
     (
         _marked_masks,
         "Masks have the file name of their image with a word such as “mask” added.",
@@ -193,9 +210,11 @@ _STRATEGIES: tuple[tuple[Callable[[_Pictures], Iterable[_Edge]], str], ...] = (
 )
 
 
-def _same_names(images: _Pictures, masks: _Pictures) -> Iterable[_Edge]:
+def _same_names(
+    images: _Pictures, masks: _Pictures, readings: Sequence[_Reading]
+) -> Iterable[_Edge]:
     """Edges between two folders, the surest reading of the names first."""
-    for keys_of in (_stem_keys, _word_keys, _learned_keys):
+    for keys_of in readings:
         image_keys, mask_keys = keys_of(images, masks)
         by_key = defaultdict(list)
         for image, keys in zip(images, image_keys, strict=True):
@@ -272,34 +291,13 @@ def _resolve(proposed: Iterable[_Edge], pictures: _Pictures, rule: str) -> _Prop
 
 
 def _sample_names(edges: Sequence[_Edge]) -> list[str]:
-    """The shortest reading of the images' paths that keeps them apart."""
-    images = [image for image, _ in edges]
-    without_role = [_without_image_folder(image, mask) for image, mask in edges]
-    whole = [image.folders for image in images]
-    for folders in (_without_common(without_role), _without_common(whole), whole):
-        names = ["/".join((*path, i.stem)) for path, i in zip(folders, images, strict=True)]
-        if len({name.casefold() for name in names}) == len(names):
-            return names
-    return [image.name for image in images]
-
-
-def _without_image_folder(image: _Picture, mask: _Picture) -> tuple[str, ...]:
-    """The image's folders but for the one that only says “images”."""
-    folders = image.folders
-    differing = [
-        place
-        for place, (one, other) in enumerate(zip(folders, mask.folders, strict=False))
-        if one != other
+    """The images' paths without their suffix, or with it where that alone tells them apart."""
+    names = [str(PurePosixPath(image.name).with_suffix("")) for image, _ in edges]
+    times = Counter(name.casefold() for name in names)
+    return [
+        name if times[name.casefold()] == 1 else image.name
+        for name, (image, _) in zip(names, edges, strict=True)
     ]
-    for place in reversed(differing or range(len(folders))):
-        if name_words.is_plain_image_folder(folders[place]):
-            return folders[:place] + folders[place + 1 :]
-    return folders
-
-
-def _without_common(paths: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    num_common = name_words.num_common(paths)
-    return [path[num_common:] for path in paths]
 
 
 def _no_pictures(ignored: Sequence[str]) -> BadData:

@@ -3,9 +3,9 @@
 Shapes: N samples, S the network's image size, C channels.
 """
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +24,8 @@ from engine.store.scores import SampleScore
 from engine.training.checkpoint import best_key
 from engine.workbench import Workbench
 
-_PORTION = 16
-"""Samples whose pictures are drawn while others are predicted, and written as one transaction."""
+_MAX_PENDING = 3
+"""Predictions at full size that may wait for their pictures: two threads draw, one is next."""
 
 _SPLITS_MOST_WANTED_FIRST = ("test", "val", "train")
 
@@ -44,30 +44,35 @@ def evaluate(
 ) -> None:
     """Score all splits of a run and draw each sample's pictures, once.
 
-    Writes `predictions/`, `errors/` and `thumbs/` below the run's folder, named by position, and
-    the counts and histograms of each sample to the store, after its pictures.
+    Writes `predictions/`, `errors/` and `thumbs/` below the run's folder, named by position. The
+    counts and histograms of a split are stored together, after all its pictures: a split is
+    scored wholly or not at all, whatever happens on the way.
+
+    Args:
+        images_NSSC: the dataset's images as the network takes them, by position.
+        progress: called after each sample with the share done, 0 to 1; what it raises ends the
+            scoring.
     """
     run_folder = f"runs/{run_id}"
     predictor = Predictor(workbench.files.path(best_key(run_folder)), compute)
-    todo = [(name, position) for name in _SPLITS_MOST_WANTED_FIRST for position in split[name]]
-    pending = iter(todo)
-    num_done = 0
+    num_total, num_done = sum(map(len, split.values())), 0
+    progress(0.0)
     with ThreadPoolExecutor(2) as pool:
-        while portion := list(islice(pending, _PORTION)):
-            futures: list[Future[Scored]] = []
-            for split_name, position in portion:
+        for split_name in _SPLITS_MOST_WANTED_FIRST:
+            scored: list[Scored] = []
+            pending: deque[Future[Scored]] = deque()
+            for position in split[split_name]:
                 sample = samples[position]
                 prediction = predictor.predict(images_NSSC[position], sample.height, sample.width)
-                futures.append(
-                    pool.submit(
-                        _score_sample,
-                        workbench.files, run_folder, dataset, sample, split_name, prediction,
-                    )
-                )  # fmt: skip
-            scored = [future.result() for future in futures]
-            scores.add(workbench.database, run_id, *zip(*scored, strict=True))
-            num_done += len(portion)
-            progress(num_done / len(todo))
+                work = (workbench.files, run_folder, dataset, sample, split_name, prediction)
+                pending.append(pool.submit(_score_sample, *work))
+                if len(pending) == _MAX_PENDING:
+                    scored.append(pending.popleft().result())
+                num_done += 1
+                progress(num_done / num_total)
+            scored += [future.result() for future in pending]
+            if scored:
+                scores.add(workbench.database, run_id, *zip(*scored, strict=True))
 
 
 def picture_name(sample: Sample, suffix: str) -> str:

@@ -3,7 +3,7 @@
 import logging
 from pathlib import PurePosixPath
 
-from engine.datasets.importer import ImportStopped, import_dataset
+from engine.datasets.importer import import_dataset
 from engine.jobs.process import Ending, JobControl
 from engine.store.jobs import Job
 from engine.workbench import Workbench
@@ -21,6 +21,7 @@ def run_import(workbench: Workbench, job: Job, control: JobControl) -> Ending:
 
     Raises:
         BadInput: it cannot be used; nothing of it remains.
+        Stopped: somebody asked; nothing of it remains.
     """
     try:
         dataset = import_dataset(
@@ -31,9 +32,6 @@ def run_import(workbench: Workbench, job: Job, control: JobControl) -> Ending:
             progress=control.progress,
             should_stop=control.should_stop,
         )
-    except ImportStopped:
-        log.info("Stopped; nothing was stored.")
-        return "stopped", None
     finally:
         workbench.files.remove(upload_folder(job))
     log.info("Imported %d samples as dataset %s.", dataset.num_samples, dataset.id)

@@ -8,13 +8,15 @@ import os
 import platform
 import signal
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psutil
 
-from engine.errors import JobFailed, WorkbenchError
+from engine.errors import JobFailed, Stopped, WorkbenchError
 from engine.settings import Settings
 from engine.store import jobs
 from engine.store.jobs import Job, JobStatus
@@ -24,6 +26,8 @@ log = logging.getLogger(__name__)
 
 _REPORT_SECONDS = 0.5
 """How often progress is written and a stop is looked for."""
+
+_BEAT_SECONDS = 5.0
 
 Ending = tuple[JobStatus, dict[str, Any] | None]
 """How a task ended, and its result."""
@@ -56,6 +60,16 @@ class JobControl:
             self._asked_at = now
         return self._stop
 
+    def progress_or_stop(self, phase: str, share: float) -> None:
+        """Report progress like `progress`, between two pieces of work that may be left undone.
+
+        Raises:
+            Stopped: somebody asked for it.
+        """
+        self.progress(phase, share)
+        if self.should_stop():
+            raise Stopped("The job was stopped.")
+
     def request_stop(self) -> None:
         """Stop at the next chance."""
         self._stop = True
@@ -77,7 +91,8 @@ def main(job_id: str) -> int:
     _record_handle(workbench, job)
     control = JobControl(workbench, job)
     signal.signal(signal.SIGTERM, lambda *_: control.request_stop())
-    status, result, error = _execute(workbench, job, control)
+    with _beating(workbench, job.id):
+        status, result, error = _execute(workbench, job, control)
     jobs.finish(workbench.database, job.id, status, error=error, result=result)
     workbench.close()
     return 0
@@ -88,6 +103,9 @@ def _execute(
 ) -> tuple[JobStatus, dict[str, Any] | None, dict[str, Any] | None]:
     try:
         status, result = _task(job)(workbench, job, control)
+    except Stopped:
+        log.info("Stopped.")
+        return "stopped", None, None
     except WorkbenchError as error:
         log.error("%s", error)
         return "failed", None, error.to_record()
@@ -112,6 +130,28 @@ def _task(job: Job) -> Task:
     from engine.jobs.import_task import run_import
 
     return run_import
+
+
+@contextmanager
+def _beating(workbench: Workbench, job_id: str) -> Iterator[None]:
+    """Show while the block runs that this process lives; workers of other machines see it too."""
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(_BEAT_SECONDS):
+            try:
+                jobs.beat(workbench.database, job_id)
+            except Exception:
+                # A database that is busy now will take the next beat.
+                log.warning("No heartbeat could be written this time.", exc_info=True)
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _record_handle(workbench: Workbench, job: Job) -> None:

@@ -9,11 +9,13 @@ from pathlib import PurePath
 from typing import BinaryIO
 
 from engine.config import TrainConfig
+from engine.datasets.disk import disk_errors
 from engine.datasets.importer import MAX_NAME_CHARS
 from engine.datasets.splits import assign_split
 from engine.datasets.toy import write_toy_zip
 from engine.errors import BadInput
 from engine.jobs.daemon import ensure_worker
+from engine.jobs.import_task import upload_folder
 from engine.models.arithmetic import num_outputs, num_parameters
 from engine.store import datasets, jobs, runs
 from engine.store.database import new_id
@@ -27,9 +29,12 @@ def submit_upload(workbench: Workbench, stream: BinaryIO, file_name: str, *, act
     """Keep an uploaded file and queue its import; returns the job's id.
 
     The dataset is named after the file. The file is removed when the import ends.
+
+    Raises:
+        Refused: it cannot be written, because the disk is full for instance.
     """
     source = _upload_key(file_name)
-    with workbench.files.writing(source) as path, open(path, "wb") as file:
+    with disk_errors(), workbench.files.writing(source) as path, open(path, "wb") as file:
         shutil.copyfileobj(stream, file, _COPY_BYTES)
     return _submit_import(workbench, source, PurePath(file_name).stem, actor)
 
@@ -40,6 +45,20 @@ def submit_toy(workbench: Workbench, name: str, *, actor: str) -> str:
     with workbench.files.writing(source) as path:
         write_toy_zip(path)
     return _submit_import(workbench, source, name, actor)
+
+
+def stop_import(workbench: Workbench, job_id: str, *, actor: str) -> None:
+    """Ask an import to stop; nothing of it remains.
+
+    Raises:
+        NotFound: there is no such job.
+        Refused: it has ended already.
+    """
+    jobs.request_stop(workbench.database, job_id, actor=actor)
+    job = jobs.get(workbench.database, job_id)
+    if job.status == "stopped":
+        # It never started, so no process removes its file.
+        workbench.files.remove(upload_folder(job))
 
 
 def _upload_key(file_name: str) -> str:

@@ -15,8 +15,8 @@ from engine.workbench import Workbench
 
 log = logging.getLogger(__name__)
 
-_TRAINING_SHARE = 0.95
-"""Share of a training job's progress bar that the training takes; the rest is evaluation."""
+_PREPARED, _TRAINED = 0.02, 0.95
+"""Where a training job's progress bar stands after preparing the images, and after training."""
 
 
 def run_folder(run_id: str) -> str:
@@ -27,7 +27,11 @@ def run_folder(run_id: str) -> str:
 def run_training(workbench: Workbench, job: Job, control: JobControl) -> Ending:
     """Train a run's network, then score every split with its best checkpoint.
 
-    A run that is asked to stop keeps its model; it is scored when an epoch was completed.
+    A run that is asked to stop while it trains keeps its model, and is scored when an epoch was
+    completed.
+
+    Raises:
+        Stopped: it was asked to stop before the training began or while it was scored.
     """
     run = runs.get(workbench.database, job.payload["run"])
     dataset = datasets.get(workbench.database, run.dataset_id)
@@ -45,7 +49,7 @@ def run_training(workbench: Workbench, job: Job, control: JobControl) -> Ending:
         dataset,
         samples,
         run.config.images,
-        progress=lambda share: control.progress("preparing", 0.0),
+        progress=lambda share: control.progress_or_stop("preparing", share * _PREPARED),
     )
     data = TrainingData(
         images_NHWC=arrays.images,
@@ -63,12 +67,12 @@ def run_training(workbench: Workbench, job: Job, control: JobControl) -> Ending:
     )
     result = train(run.config, data, context)
     if result.best_epoch is not None:
+        report = control.progress if result.stopped else control.progress_or_stop
         log.info("Scoring with the checkpoint of epoch %d.", result.best_epoch)
         evaluate(
             workbench, run.id, dataset, samples, split, arrays.images, compute,
-            progress=lambda share: control.progress(
-                "evaluating", _TRAINING_SHARE + share * (1 - _TRAINING_SHARE)
-            ),
+            # A training that was stopped is scored all the same; a second wish cannot be told.
+            progress=lambda share: report("evaluating", _TRAINED + share * (1 - _TRAINED)),
         )  # fmt: skip
     log.info("Stopped." if result.stopped else "Completed.")
     return ("stopped" if result.stopped else "completed"), {"best_epoch": result.best_epoch}
@@ -77,7 +81,7 @@ def run_training(workbench: Workbench, job: Job, control: JobControl) -> Ending:
 def _record(workbench: Workbench, run: Run, control: JobControl, event: Event) -> None:
     """Write down what the trainer says."""
     if not isinstance(event, EpochDone):
-        control.progress("training", event.progress * _TRAINING_SHARE)
+        control.progress("training", _PREPARED + event.progress * (_TRAINED - _PREPARED))
         return
     record = event.record
     epochs.add(workbench.database, run.id, record)

@@ -31,7 +31,12 @@ LOCK_WAIT_SECONDS = 15.0
 """How long a new worker waits for an old one that is on its way out."""
 HANDLE_WAIT_SECONDS = 30.0
 """How long a claimed job may be without a process before it counts as lost."""
+SILENCE_SECONDS = 60.0
+"""How long a process on another machine may show no sign of life before it counts as dead."""
 REASON_LINES = 15
+
+_WRITTEN_IN = ("uploads/*", "datasets", "datasets/*/cache/*", "runs/*/checkpoints")
+"""Where processes write large files and folders under temporary names."""
 
 _KINDS: tuple[JobKind, ...] = ("import", "train")
 
@@ -79,7 +84,7 @@ class Worker:
 
     def _work(self) -> None:
         busy_at = beat_at = time.monotonic()
-        self.workbench.files.sweep("datasets")
+        self._sweep()
         while not self._leaving.wait(POLL_SECONDS):
             if not self.workbench.settings.home.exists():
                 return
@@ -111,7 +116,9 @@ class Worker:
             lost = time.time() - (job.started_at or 0) > HANDLE_WAIT_SECONDS
             ended = Exit(None) if lost else None
         elif job.handle["host"] != self.host:
-            return
+            # Another machine's, or this one's under an earlier name: only its heartbeat tells.
+            silent = time.time() - (job.heartbeat_at or 0) > SILENCE_SECONDS
+            ended = Exit(None) if silent else None
         else:
             ended = self.executor.poll(job.handle)
         if ended is not None:
@@ -127,9 +134,14 @@ class Worker:
         )
         if jobs.finish(self.database, job.id, "failed", error=error.to_record()):
             log.warning("Job %s (%s) died: %s.", job.id, job.kind, _cause(ended))
-            self.workbench.files.sweep("datasets")
+            self._sweep()
             if job.kind == "import":
                 self.workbench.files.remove(upload_folder(job))
+
+    def _sweep(self) -> None:
+        """Delete what dead processes left half-written."""
+        for pattern in _WRITTEN_IN:
+            self.workbench.files.sweep(pattern)
 
     def _start_next(self, kind: JobKind) -> None:
         job = jobs.claim(self.database, kind)

@@ -29,6 +29,8 @@ class Job:
     created_at: float
     started_at: float | None
     ended_at: float | None
+    heartbeat_at: float | None
+    """When its process last showed that it lives."""
     stop_requested: bool
     progress: float
     """Share done, 0 to 1."""
@@ -117,6 +119,7 @@ def claim(database: Database, kind: JobKind) -> Job | None:
         .order_by(table.c.created_at)
         .limit(1)
     )
+    now = time.time()
     with database.writing() as connection:
         job_id = connection.scalar(oldest)
         if job_id is None:
@@ -124,10 +127,21 @@ def claim(database: Database, kind: JobKind) -> Job | None:
         connection.execute(
             table.update()
             .where(table.c.id == job_id, table.c.status == "queued")
-            .values(status="running", started_at=time.time(), phase="starting")
+            .values(status="running", started_at=now, heartbeat_at=now, phase="starting")
         )
         row = connection.execute(sa.select(table).where(table.c.id == job_id)).one()
     return Job(**row._mapping)
+
+
+def beat(database: Database, job_id: str) -> None:
+    """Record that a job's process lives."""
+    table = schema.jobs
+    with database.writing() as connection:
+        connection.execute(
+            table.update()
+            .where(table.c.id == job_id, table.c.status == "running")
+            .values(heartbeat_at=time.time())
+        )
 
 
 def set_handle(database: Database, job_id: str, handle: dict[str, Any]) -> None:

@@ -132,32 +132,25 @@ def set_environment(database: Database, run_id: str, environment: dict[str, Any]
 
 def _select(database: Database, condition: sa.ColumnElement[bool]) -> list[Run]:
     runs, epochs = schema.runs, schema.epochs
-    best = (
-        sa.select(epochs.c.run_id, epochs.c.epoch, epochs.c.val_dice)
-        .add_columns(
-            sa.func.row_number()
-            .over(partition_by=epochs.c.run_id, order_by=epochs.c.epoch.desc())
-            .label("rank")
-        )
-        .where(epochs.c.is_best)
-        .subquery()
+    # Correlated, so that one run costs a look at its own epochs and not at everybody's.
+    newest_best = sa.and_(epochs.c.run_id == runs.c.id, epochs.c.is_best)
+    best_epoch = sa.select(sa.func.max(epochs.c.epoch)).where(newest_best)
+    best_val_dice = (
+        sa.select(epochs.c.val_dice).where(newest_best).order_by(epochs.c.epoch.desc()).limit(1)
     )
-    done = sa.select(epochs.c.run_id, sa.func.count().label("num")).group_by(epochs.c.run_id)
-    done_epochs = done.subquery()
+    num_done = sa.select(sa.func.count()).where(epochs.c.run_id == runs.c.id)
     query = (
         # The split is left out: it grows with the dataset and few readers want it.
         sa.select(
             *(column for column in runs.c if column.name != "split"),
             schema.datasets.c.name.label("dataset_name"),
-            best.c.epoch.label("best_epoch"),
-            best.c.val_dice.label("best_val_dice"),
-            sa.func.coalesce(done_epochs.c.num, 0).label("num_epochs_done"),
+            best_epoch.scalar_subquery().label("best_epoch"),
+            best_val_dice.scalar_subquery().label("best_val_dice"),
+            num_done.scalar_subquery().label("num_epochs_done"),
         )
         .add_columns(*(column.label(f"job_{column.name}_") for column in schema.jobs.c))
         .join(schema.jobs, schema.jobs.c.id == runs.c.job_id)
         .join(schema.datasets, schema.datasets.c.id == runs.c.dataset_id)
-        .outerjoin(best, sa.and_(best.c.run_id == runs.c.id, best.c.rank == 1))
-        .outerjoin(done_epochs, done_epochs.c.run_id == runs.c.id)
         .where(condition)
         .order_by(runs.c.created_at.desc(), runs.c.id)
     )

@@ -61,6 +61,7 @@ jobs = Table(
     Column("created_at", Float, nullable=False),
     Column("started_at", Float),
     Column("ended_at", Float),
+    Column("heartbeat_at", Float),
     Column("stop_requested", Boolean, nullable=False),
     Column("progress", Float, nullable=False),
     Column("phase", String(40), nullable=False),

@@ -56,7 +56,7 @@ def dice_curves(records: Sequence[EpochRecord], dataset: Dataset, num_planned: i
             x=best[-1].epoch,
             line={"dash": "dash", "width": 1, "color": "#888888"},
             annotation_text=_("best"),
-            annotation_position="bottom right",
+            annotation={"xanchor": "right", "yanchor": "bottom", "y": 0},
         )
     return figure
 

@@ -3,7 +3,7 @@
 `runs` maps the label that stands for a run on the page to the run.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
@@ -109,8 +109,8 @@ def same_image(runs: Mapping[str, Run], datasets: Mapping[str, Dataset]) -> None
     if not common:
         st.caption(_("No image has been scored by these runs yet."))
         return
-    position = _image_choice(scored, common)
     dataset = next(iter(datasets.values()))
+    position = _image_choice(scored, common, reads.sample_names(dataset.id))
     viewer(
         [
             run_pane(
@@ -131,7 +131,7 @@ def same_image(runs: Mapping[str, Run], datasets: Mapping[str, Dataset]) -> None
     )
 
 
-def _image_choice(scored: Mapping[str, ByPosition], common: set[int]) -> int:
+def _image_choice(scored: Mapping[str, ByPosition], common: set[int], names: Sequence[str]) -> int:
     """Which image: those no run was trained on first, then by how much the runs differ."""
 
     def spread(position: int) -> float:
@@ -144,7 +144,7 @@ def _image_choice(scored: Mapping[str, ByPosition], common: set[int]) -> int:
     def label(position: int) -> str:
         words = " / ".join(split_word(split) for split in dict.fromkeys(splits(position)))
         return _("{name} · {split} · difference {spread}").format(
-            name=next(iter(scored.values()))[position].sample.name,
+            name=names[position],
             split=words,
             spread=formats.score(spread(position)),
         )

@@ -1,7 +1,9 @@
 """Numbers, times and names as they are shown."""
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
+from itertools import takewhile
 
 MISSING = "–"
 """Shown where a value does not exist."""
@@ -49,6 +51,14 @@ def moment(unix_seconds: float) -> str:
 def count(number: int) -> str:
     """7,697,345"""
     return f"{number:,}"
+
+
+def without_shared_folders(paths: Sequence[str]) -> list[str]:
+    """Paths without the folders at their beginning that all of them share."""
+    folders = [path.split("/")[:-1] for path in paths]
+    same = takewhile(lambda level: len(set(level)) == 1, zip(*folders, strict=False))
+    num_shared = sum(1 for _level in same)
+    return ["/".join(path.split("/")[num_shared:]) for path in paths]
 
 
 def sizes(counts: dict[str, int]) -> str:

@@ -12,6 +12,7 @@ import streamlit as st
 _PAGES = Path(__file__).parents[1]
 
 LOGO = _PAGES / "logo.svg"
+ICON = _PAGES / "icon.svg"
 
 DATASETS = "datasets.py"
 DATASET = "dataset.py"

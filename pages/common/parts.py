@@ -14,7 +14,7 @@ from engine.pictures.error_maps import (
 )
 from engine.store.datasets import Dataset, Sample
 from engine.store.runs import Run
-from pages.common import formats, links
+from pages.common import formats, links, reads
 from pages.common.texts import _, record_text, status_word
 from pages.common.viewer import Layer, Pane
 
@@ -52,6 +52,31 @@ def failure(error: dict[str, Any]) -> None:
     st.error(formats.plain(record_text(error)), icon=":material/error:")
     if error["facts"].get("log"):
         st.code(error["facts"]["log"], language=None)
+
+
+def dataset_card(dataset: Dataset) -> None:
+    """One dataset: a few pictures, what it holds, and what can be done with it."""
+    samples = reads.samples(dataset.id)
+    step = max(len(samples) // 4, 1)
+    thumbs = "".join(
+        f'<img src="{links.dataset_file(dataset.id, "thumbs", f"{sample.position:06d}.webp")}" '
+        'alt="" style="width:24%;aspect-ratio:1;object-fit:cover;border-radius:4px">'
+        for sample in samples[::step][:4]
+    )
+    st.html(f'<div style="display:flex;gap:1.33%">{thumbs}</div>')
+    st.markdown(f"**{formats.plain(dataset.name)}**")
+    st.caption(
+        _("{samples} samples · {classes} classes · {moment}").format(
+            samples=formats.count(dataset.num_samples),
+            classes=len(dataset.classes),
+            moment=formats.moment(dataset.created_at),
+        )
+    )
+    with st.container(horizontal=True):
+        if st.button(_("Open"), key=f"datasets_open_{dataset.id}", icon=":material/visibility:"):
+            links.open_dataset(dataset.id)
+        if st.button(_("Train"), key=f"datasets_train_{dataset.id}", icon=":material/play_arrow:"):
+            links.open_training(dataset.id)
 
 
 def truth_layers(dataset: Dataset, sample: Sample) -> tuple[Layer, ...]:

@@ -11,9 +11,11 @@ def elapsed_seconds(run: Run, now: float) -> float | None:
 
 
 def remaining_seconds(run: Run, now: float) -> float | None:
-    """Time left, from the pace so far; None before there is one."""
+    """Time left of a training, from the pace so far; None before there is one."""
     elapsed = elapsed_seconds(run, now)
-    if run.status != "running" or elapsed is None or run.job.progress < 0.01:
+    if run.status != "running" or run.job.phase != "training" or elapsed is None:
+        return None
+    if run.job.progress < 0.03:
         return None
     return elapsed * (1 - run.job.progress) / run.job.progress
 

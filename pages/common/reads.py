@@ -5,6 +5,7 @@ of the caches begin with the database's URL, so that two homes never mix.
 """
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import streamlit as st
@@ -18,6 +19,7 @@ from engine.store.jobs import Job
 from engine.store.runs import Run
 from engine.store.scores import SampleScore
 from engine.workbench import Workbench, open_workbench
+from pages.common import formats
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,9 +56,14 @@ def dataset(dataset_id: str) -> Dataset:
     return datasets.get(workbench().database, dataset_id)
 
 
-def samples(dataset_id: str) -> list[Sample]:
+def samples(dataset_id: str) -> Sequence[Sample]:
     """A dataset's samples, by position."""
     return _samples(workbench().database.url, dataset_id)
+
+
+def sample_names(dataset_id: str) -> Sequence[str]:
+    """A dataset's sample names, by position, without the folders that all of them share."""
+    return _sample_names(workbench().database.url, dataset_id)
 
 
 def import_jobs(limit: int) -> list[Job]:
@@ -85,24 +92,18 @@ def epoch_records(run_id: str) -> list[epochs.EpochRecord]:
     return epochs.of_run(workbench().database, run_id)
 
 
-def scored_samples(a_run: Run) -> list[ScoredSample]:
+def scored_samples(a_run: Run) -> Sequence[ScoredSample]:
     """The scores of a run's images, worst first; empty while there are none."""
     if a_run.job.is_live:
-        return []
+        return ()
     return _scored_samples(workbench().database.url, a_run.id, a_run.job.ended_at)
 
 
-def summaries(a_run: Run) -> dict[str, rules.Summary]:
-    """The headline scores of each scored split."""
-    classes = dataset(a_run.dataset_id).classes
-    scored = scored_samples(a_run)
-    found = {
-        split: rules.summarize(
-            [each.score for each in scored if each.score.split == split], classes
-        )
-        for split in runs.SPLIT_NAMES
-    }
-    return {split: summary for split, summary in found.items() if summary is not None}
+def summaries(a_run: Run) -> Mapping[str, rules.Summary]:
+    """The headline scores of each scored split; empty while there are none."""
+    if a_run.job.is_live:
+        return {}
+    return _summaries(workbench().database.url, a_run.id, a_run.job.ended_at)
 
 
 def log_tail(job_id: str, num_lines: int) -> str:
@@ -115,13 +116,35 @@ def _workbench(database_url: str, home: str) -> Workbench:
     return open_workbench(Settings.from_environment(os.environ))
 
 
-@st.cache_data(max_entries=16)
-def _samples(database_url: str, dataset_id: str) -> list[Sample]:
-    return datasets.samples(workbench().database, dataset_id)
+# Resources rather than data: the records are frozen, so all sessions may share them uncopied.
 
 
-@st.cache_data(max_entries=32)
-def _scored_samples(database_url: str, run_id: str, ended_at: float) -> list[ScoredSample]:
+@st.cache_resource(max_entries=16)
+def _samples(database_url: str, dataset_id: str) -> tuple[Sample, ...]:
+    return tuple(datasets.samples(workbench().database, dataset_id))
+
+
+@st.cache_resource(max_entries=16)
+def _sample_names(database_url: str, dataset_id: str) -> tuple[str, ...]:
+    return tuple(formats.without_shared_folders([each.name for each in samples(dataset_id)]))
+
+
+@st.cache_resource(max_entries=32)
+def _summaries(database_url: str, run_id: str, ended_at: float) -> Mapping[str, rules.Summary]:
+    a_run = run(run_id)
+    classes = dataset(a_run.dataset_id).classes
+    scored = scored_samples(a_run)
+    found = {
+        split: rules.summarize(
+            [each.score for each in scored if each.score.split == split], classes
+        )
+        for split in runs.SPLIT_NAMES
+    }
+    return {split: summary for split, summary in found.items() if summary is not None}
+
+
+@st.cache_resource(max_entries=32)
+def _scored_samples(database_url: str, run_id: str, ended_at: float) -> tuple[ScoredSample, ...]:
     a_run = run(run_id)
     classes = dataset(a_run.dataset_id).classes
     by_position = {sample.position: sample for sample in samples(a_run.dataset_id)}
@@ -135,4 +158,4 @@ def _scored_samples(database_url: str, run_id: str, ended_at: float) -> list[Sco
         )
         for score in scores.of_run(workbench().database, run_id)
     ]
-    return sorted(scored, key=lambda each: (each.dice, each.sample.position))
+    return tuple(sorted(scored, key=lambda each: (each.dice, each.sample.position)))

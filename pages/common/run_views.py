@@ -1,6 +1,7 @@
 """The views of the run page: headline, curves, images, settings, log."""
 
 import time
+from collections.abc import Sequence
 
 import streamlit as st
 
@@ -181,10 +182,11 @@ def images(run: Run, dataset: Dataset) -> None:
         st.markdown(score_rules())
 
 
-def _image_table(run: Run, dataset: Dataset, shown: list[reads.ScoredSample]) -> int | None:
+def _image_table(run: Run, dataset: Dataset, shown: Sequence[reads.ScoredSample]) -> int | None:
     event = st.dataframe(
-        tables.scored_table(dataset, run.id, shown),
-        key=f"run_images_{run.id}",
+        tables.scored_table(dataset, run.id, shown, reads.sample_names(dataset.id)),
+        # Rows are selected by number: with other images shown, the numbers mean other images.
+        key=f"run_images_{run.id}_{len(shown)}",
         height=table_height(len(shown)),
         hide_index=True,
         row_height=THUMBNAIL_ROW_PX,
@@ -207,8 +209,9 @@ def _look_at(run: Run, dataset: Dataset, each: reads.ScoredSample) -> None:
     note = _("{split} · Dice {dice}").format(
         split=split_word(each.score.split), dice=formats.score(each.dice)
     )
+    title = reads.sample_names(dataset.id)[each.sample.position]
     viewer(
-        [run_pane(run, dataset, each.sample, title=each.sample.name, note=note)],
+        [run_pane(run, dataset, each.sample, title=title, note=note)],
         key="run_viewer",
         texts=viewer_texts(),
         shown=("image", "errors"),

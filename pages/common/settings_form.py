@@ -1,7 +1,7 @@
 """The form of all training settings, made from the configuration's own fields.
 
-Title, range, choices and meaning come from `engine.config`, so a setting that is added there
-appears here. The widgets' limits are a courtesy; `engine.config` validates.
+Title, choices and meaning come from `engine.config`, so a setting that is added there
+appears here. `engine.config` validates.
 """
 
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 from pydantic.fields import FieldInfo
 
-from engine.config import RECIPES, TrainConfig, bounds, choices, leaf_fields, parts
+from engine.config import RECIPES, TrainConfig, choices, leaf_fields, parts
 from pages.common.texts import _, choice_word
 
 
@@ -70,13 +70,11 @@ def _widget(recipe_name: str, name: str, field: FieldInfo, value: Any) -> Any:
         )
     if isinstance(value, bool):
         return st.toggle(label, value, help=meaning, key=key)
-    limits = bounds(field)
-    low = float(limits.get("ge", limits.get("gt", 0)))
-    high = float(limits.get("le", limits.get("lt", 2**31 - 1)))
+    # Without limits of its own: the widget would keep its old value and say nothing to the engine.
     if field.annotation is int:
-        return st.number_input(label, int(low), int(high), value, step=1, help=meaning, key=key)
+        return st.number_input(label, value=value, step=1, help=meaning, key=key)
     return st.number_input(
-        label, low, high, value, step=_step(value), format="%g", help=meaning, key=key
+        label, value=value, step=_step(value), format="%g", help=meaning, key=key
     )
 
 

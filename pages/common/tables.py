@@ -45,13 +45,15 @@ def runs_table(found: Sequence[Run], now: float | None = None) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def scored_table(dataset: Dataset, run_id: str, scored: Sequence[ScoredSample]) -> pd.DataFrame:
-    """One row per scored sample."""
+def scored_table(
+    dataset: Dataset, run_id: str, scored: Sequence[ScoredSample], names: Sequence[str]
+) -> pd.DataFrame:
+    """One row per scored sample; `names` by position."""
     return pd.DataFrame(
         [
             {
                 "thumb": links.run_file(run_id, "thumbs", f"{each.sample.position:06d}.webp"),
-                "sample": each.sample.name,
+                "sample": names[each.sample.position],
                 "dice": each.dice,
                 "split": split_word(each.score.split),
             }
@@ -62,13 +64,13 @@ def scored_table(dataset: Dataset, run_id: str, scored: Sequence[ScoredSample]) 
     )
 
 
-def samples_table(dataset: Dataset, found: Sequence[Sample]) -> pd.DataFrame:
-    """One row per sample of a dataset."""
+def samples_table(dataset: Dataset, found: Sequence[Sample], names: Sequence[str]) -> pd.DataFrame:
+    """One row per sample of a dataset; `names` by position."""
     return pd.DataFrame(
         [
             {
                 "thumb": links.dataset_file(dataset.id, "thumbs", f"{sample.position:06d}.webp"),
-                "sample": sample.name,
+                "sample": names[sample.position],
                 "size": f"{sample.width}×{sample.height}",
             }
             | {

@@ -34,7 +34,7 @@ def test_every_recipe_is_complete_valid_and_knows_its_name(name):
     config = recipe(name)
     assert config.recipe == name
     assert parse_config(config.to_dict()) == config
-    assert config_warnings(config) == []
+    assert config_warnings(config, 3) == []
 
 
 def test_recipes_are_the_names_a_config_may_have():
@@ -246,5 +246,23 @@ def test_configs_cannot_be_changed_in_place():
 
 
 def test_setting_that_another_one_disables_is_warned_about():
-    warnings = config_warnings(with_changes(recipe("quick"), {"max_minutes": 5}))
-    assert warnings == ["A time budget is set, so the number of epochs is not used."]
+    def warnings(num_classes, **changes):
+        return config_warnings(with_changes(recipe("quick"), changes), num_classes)
+
+    budget = "A time budget is set, so the number of epochs is not used."
+    assert warnings(2, max_minutes=5) == [budget]
+    assert warnings(2, threshold=0.9) == []
+    assert "threshold is not used" in warnings(3, threshold=0.9)[0]
+    assert "seed is not used" in warnings(2, split_method="interleaved", split_seed=1)[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"num_levels": 7, "image_size_px": 64}, "ends at 1 px; at least 2 must remain"),
+        ({"val_share": 0.5, "test_share": 0.5}, "take 1 of the samples; at most 0.8"),
+    ],
+)
+def test_settings_that_cannot_go_together_are_refused(changes, sentence):
+    with pytest.raises(BadSetting, match=sentence):
+        with_changes(recipe("quick"), changes)

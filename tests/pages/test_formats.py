@@ -92,3 +92,17 @@ def test_sizes_are_ordered_as_numbers(counts, shown):
 
 def test_moment_is_local_time_to_the_minute(tokyo):
     assert formats.moment(1_767_225_659.9) == "2026-01-01 09:00"
+
+
+@pytest.mark.parametrize(
+    "paths, shown",
+    [
+        (["a/images/1", "a/images/2"], ["1", "2"]),
+        (["a/x/1", "a/y/1"], ["x/1", "y/1"]),
+        (["1", "a/1"], ["1", "a/1"]),
+        (["images/1"], ["1"]),
+        ([], []),
+    ],
+)
+def test_folders_that_all_samples_share_are_not_shown(paths, shown):
+    assert formats.without_shared_folders(paths) == shown

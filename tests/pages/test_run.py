@@ -33,7 +33,15 @@ def dataset(add_dataset):
 
 
 def image_table(page, run):
-    return page.get_by_key(f"run_images_{run.id}").value
+    return page.get_by_key(image_table_key(page, run)).value
+
+
+def image_table_key(page, run):
+    return next(
+        table.key
+        for table in page.dataframe
+        if (table.key or "").startswith(f"run_images_{run.id}_")
+    )
 
 
 def write_log(workbench, run, text):
@@ -281,7 +289,7 @@ def test_image_in_the_address_is_shown(open_page, dataset, make_runs):
 def test_selected_row_is_shown_and_kept_in_the_address(open_page, dataset, make_runs):
     run = make_runs.ended(dataset, scored=SCORED)
     page = open_page("run.py", run=run.id)
-    page.session_state[f"run_images_{run.id}"] = {
+    page.session_state[image_table_key(page, run)] = {
         "selection": {"rows": [1], "columns": [], "cells": []}
     }
     page.run()

@@ -16,7 +16,7 @@ def table(page):
 
 
 def select(page, rows=(), cells=()):
-    page.session_state["runs_table"] = {
+    page.session_state[page.dataframe[0].key] = {
         "selection": {"rows": list(rows), "columns": [], "cells": [list(cell) for cell in cells]}
     }
     return page.run()

@@ -31,7 +31,7 @@ class LocalExecutor:
     def free_slots(self, kind: JobKind, running: list[Job]) -> int:
         """How many more jobs of a kind may start beside the running ones."""
         num_slots = max(len(self.gpus), 1) if kind == "train" else 1
-        return num_slots - sum(job.kind == kind for job in running)
+        return num_slots - sum(job.kind == kind for job in self._here(running))
 
     def submit(self, job: Job, running: list[Job]) -> Handle:
         """Start the process of a job; a training gets the first free GPU to itself."""
@@ -76,8 +76,13 @@ class LocalExecutor:
         """The last lines the process printed."""
         return tail(self.workbench.files, job_id, num_lines)
 
+    def _here(self, running: list[Job]) -> list[Job]:
+        """The jobs on this machine; one that has no process yet may be."""
+        host = platform.node()
+        return [job for job in running if job.handle is None or job.handle["host"] == host]
+
     def _free_gpu(self, running: list[Job]) -> str | None:
-        taken = {job.handle["gpu"] for job in running if job.handle}
+        taken = {job.handle["gpu"] for job in self._here(running) if job.handle}
         return next((gpu for gpu in self.gpus if gpu not in taken), None)
 
 

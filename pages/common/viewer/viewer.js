@@ -184,7 +184,7 @@ class Viewer {
     this.helpText.hidden = true;
     this.panes = make("div", "panes", { tabindex: 0, role: "group" });
     this.legend = make("ul", "legend");
-    this.root.append(this.toolbar, this.helpText, this.panes, this.legend);
+    this.root.append(this.toolbar, this.helpText, this.legend, this.panes);
   }
 
   destroy() {

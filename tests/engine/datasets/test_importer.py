@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from engine.datasets import importer
-from engine.datasets.importer import ImportStopped, import_dataset
+from engine.datasets.importer import import_dataset
 from engine.datasets.report import render_warning
-from engine.errors import BadArchive, BadData, BadInput, Refused, WorkbenchError
+from engine.errors import BadArchive, BadData, BadInput, Refused, Stopped, WorkbenchError
 from engine.pictures.masks import read_index_png
 from engine.store import datasets
 from engine.store.datasets import Dataset
@@ -50,7 +50,7 @@ def test_a_dataset_holds_the_samples_in_natural_order(
 ) -> None:
     dataset = import_zip(workbench, make_zip(pairs(11)))
     samples = datasets.samples(workbench.database, dataset.id)
-    assert [sample.name for sample in samples] == [str(number) for number in range(11)]
+    assert [sample.name for sample in samples] == [f"images/{number}" for number in range(11)]
     assert [sample.position for sample in samples] == list(range(11))
     assert {(sample.width, sample.height) for sample in samples} == {(8, 6)}
     assert {sample.class_pixels for sample in samples} == {(24, 24)}
@@ -233,7 +233,7 @@ def test_a_stopped_import_leaves_nothing(
 ) -> None:
     answers = iter([False] * num_answers)
     error = failure(workbench, make_zip(pairs(3)), should_stop=lambda: next(answers, True))
-    assert isinstance(error, ImportStopped)
+    assert isinstance(error, Stopped)
 
 
 def test_a_failing_database_leaves_nothing(

@@ -175,14 +175,12 @@ def test_error_map_is_blank_exactly_where_nothing_is_wrong_and_nothing_is_found(
         assert len(set.union(*values)) == len(values)
 
 
-def test_portions_make_no_difference(workbench, evaluated, monkeypatch):
-    whole, _, _ = evaluated(2)
-    monkeypatch.setattr(evaluation, "_PORTION", 2)
-    in_portions, _, progress = evaluated(2)
-    assert progress == pytest.approx([0.4, 0.8, 1.0])
-    assert scores.of_run(workbench.database, whole) == scores.of_run(
-        workbench.database, in_portions
-    )
+def test_number_of_waiting_pictures_makes_no_difference(workbench, evaluated, monkeypatch):
+    usual, _, _ = evaluated(2)
+    monkeypatch.setattr(evaluation, "_MAX_PENDING", 1)
+    one_by_one, _, progress = evaluated(2)
+    assert progress == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1.0])
+    assert scores.of_run(workbench.database, usual) == scores.of_run(workbench.database, one_by_one)
 
 
 def test_summary_of_a_split_follows_from_the_stored_counts(workbench, evaluated):

@@ -3,7 +3,7 @@
 import pytest
 
 from engine.config import recipe, with_changes
-from engine.errors import BadSetting, Diverged
+from engine.errors import BadSetting, Diverged, Stopped
 from engine.jobs.process import JobControl
 from engine.jobs.queue import submit_training
 from engine.jobs.training_task import run_training
@@ -71,12 +71,41 @@ def test_training_without_test_samples_completes(workbench, start):
     assert scores.of_run(workbench.database, run_id, "val") != []
 
 
-def test_training_stopped_before_its_first_epoch_has_no_scores_but_its_state(workbench, start):
+def test_training_stopped_before_its_first_epoch_has_no_scores_but_its_state(
+    workbench, start, monkeypatch
+):
     run_id, job, control = start()
+    monkeypatch.setattr(control, "progress_or_stop", control.progress)
     control.request_stop()
     assert run_training(workbench, job, control) == ("stopped", {"best_epoch": None})
     assert scores.of_run(workbench.database, run_id) == []
     assert workbench.files.path(last_key(f"runs/{run_id}")).exists()
+
+
+def test_stop_while_the_images_are_prepared_ends_at_once(workbench, start):
+    run_id, job, control = start()
+    control.request_stop()
+    with pytest.raises(Stopped):
+        run_training(workbench, job, control)
+    assert epochs.of_run(workbench.database, run_id) == []
+
+
+def test_stop_while_images_are_scored_leaves_no_split_scored_in_part(workbench, start, monkeypatch):
+    run_id, job, control = start()
+    monkeypatch.setattr("engine.jobs.process._REPORT_SECONDS", 0.0)
+
+    def stop_in_the_middle(phase, share):
+        if phase == "evaluating" and share > 0.96:
+            raise Stopped("The job was stopped.")
+
+    monkeypatch.setattr(control, "progress_or_stop", stop_in_the_middle)
+    with pytest.raises(Stopped):
+        run_training(workbench, job, control)
+    split = runs.split_of(workbench.database, run_id)
+    found = scores.of_run(workbench.database, run_id)
+    for name in runs.SPLIT_NAMES:
+        assert sum(score.split == name for score in found) in (0, len(split[name]))
+    assert len(found) < 7
 
 
 def test_training_stopped_later_is_scored_with_the_best_it_has(workbench, start, monkeypatch):

@@ -125,6 +125,7 @@ def _assert_runs_are_read_back(database):
         created_at=1735689700.0,
         started_at=1735689701.0,
         ended_at=1735689720.0,
+        heartbeat_at=1735689719.5,
         stop_requested=False,
         progress=1.0,
         phase="completed",

@@ -30,6 +30,7 @@ def test_new_job_is_queued_with_what_it_needs(database):
         created_at=job.created_at,
         started_at=None,
         ended_at=None,
+        heartbeat_at=None,
         stop_requested=False,
         progress=0.0,
         phase="queued",

@@ -46,6 +46,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.Float, nullable=False),
         sa.Column("started_at", sa.Float),
         sa.Column("ended_at", sa.Float),
+        sa.Column("heartbeat_at", sa.Float),
         sa.Column("stop_requested", sa.Boolean, nullable=False),
         sa.Column("progress", sa.Float, nullable=False),
         sa.Column("phase", sa.String(40), nullable=False),

@@ -45,6 +45,7 @@ CREATE TABLE jobs (
 	created_at FLOAT NOT NULL, 
 	started_at FLOAT, 
 	ended_at FLOAT, 
+	heartbeat_at FLOAT, 
 	stop_requested BOOLEAN NOT NULL, 
 	progress FLOAT NOT NULL, 
 	phase VARCHAR(40) NOT NULL, 
@@ -53,8 +54,8 @@ CREATE TABLE jobs (
 	result JSON, 
 	PRIMARY KEY (id)
 );
-INSERT INTO "jobs" VALUES('j0000001','import','{"source": "uploads/a.zip", "name": "cells"}','ann','failed',1735689500.0,1735689501.0,1735689502.0,0,0.25,'failed','null','{"type": "BadArchive", "message": "No {what}.", "facts": {"what": "zip"}}','null');
-INSERT INTO "jobs" VALUES('j0000002','train','{"run": "r0000001"}','ann','completed',1735689700.0,1735689701.0,1735689720.0,0,1.0,'completed','{"host": "lab", "pid": 4343, "process_started_at": 1735689701.5, "gpu": "0"}','null','{"best_epoch": 1}');
+INSERT INTO "jobs" VALUES('j0000001','import','{"source": "uploads/a.zip", "name": "cells"}','ann','failed',1735689500.0,1735689501.0,1735689502.0,1735689501.5,0,0.25,'failed','null','{"type": "BadArchive", "message": "No {what}.", "facts": {"what": "zip"}}','null');
+INSERT INTO "jobs" VALUES('j0000002','train','{"run": "r0000001"}','ann','completed',1735689700.0,1735689701.0,1735689720.0,1735689719.5,0,1.0,'completed','{"host": "lab", "pid": 4343, "process_started_at": 1735689701.5, "gpu": "0"}','null','{"best_epoch": 1}');
 CREATE TABLE runs (
 	id VARCHAR(16) NOT NULL, 
 	name VARCHAR(200) NOT NULL, 
