@@ -52,7 +52,7 @@ class TrainingContext:
     emit: Callable[[Event], None]
     should_stop: Callable[[], bool]
     rank: int = 0
-    """This process's number among `world_size`; only rank 0 emits and writes."""
+    """This process's number among `world_size`: 0 of 1, until training is distributed."""
     world_size: int = 1
 
 
