@@ -42,7 +42,7 @@ class Files:
 
     @contextmanager
     def writing(self, key: str) -> Iterator[Path]:
-        """Yield a temporary path; when the block ends well it becomes `key`, durably."""
+        """Yield a temporary path; when the block ends well it is synced and becomes `key`."""
         target = self.path(key)
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = _temporary_name(target)

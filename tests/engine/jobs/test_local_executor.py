@@ -56,6 +56,12 @@ def wait_for_end(executor, handle):
     raise AssertionError("The process did not end.")
 
 
+def test_job_on_another_machine_takes_no_slot_of_this_one(executor, claim):
+    elsewhere = {"host": "elsewhere", "pid": 1, "process_started_at": 1.0, "gpu": "0"}
+    assert executor.free_slots("train", [dataclasses.replace(claim(), handle=elsewhere)]) == 1
+    assert executor.free_slots("train", [claim()]) == 0
+
+
 def test_one_training_and_one_light_job_run_where_there_is_no_gpu(executor, claim):
     assert executor.free_slots("train", []) == 1
     assert executor.free_slots("import", []) == 1

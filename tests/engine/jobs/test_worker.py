@@ -219,6 +219,18 @@ def test_jobs_of_other_machines_are_left_to_their_workers(worker, workbench, add
     assert status(job_id) == "running"
 
 
+def test_job_of_a_machine_that_fell_silent_has_failed(
+    worker, workbench, add_job, status, monkeypatch
+):
+    job_id = add_job()
+    jobs.claim(workbench.database, "train")
+    handle = {"host": "elsewhere", "pid": 1, "process_started_at": 1.0, "gpu": None}
+    jobs.set_handle(workbench.database, job_id, handle)
+    monkeypatch.setattr(worker_module, "SILENCE_SECONDS", -1.0)
+    worker.turn()
+    assert status(job_id) == "failed"
+
+
 def test_job_that_never_got_a_process_is_lost_after_a_while(
     worker, workbench, add_job, status, monkeypatch
 ):
