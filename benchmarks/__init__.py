@@ -1,4 +1,5 @@
 """Side-by-side measurements, one command each, printing ratios. Never part of the tests.
 
-`python -m benchmarks.train`, `.import_`, `.pages`; with `--json` the last line is one JSON object.
+`python -m benchmarks.train`, `.import_`, `.pages`, `.scale`; with `--json` the last
+line is one JSON object.
 """
