@@ -11,7 +11,8 @@ _LIVE_SECONDS = 2.0
 _ROWS_BEFORE_SCROLLING = 18
 
 st.title(_("Runs"))
-has_live_runs = any(run.job.is_live for run in reads.all_runs())
+runs_at_start = reads.all_runs()
+has_live_runs = any(run.job.is_live for run in runs_at_start)
 
 
 @st.fragment(run_every=_LIVE_SECONDS if has_live_runs else None)
@@ -69,7 +70,7 @@ def run_list() -> None:
         links.open_run(runs[event.selection.cells[0][0]].id)
 
 
-if reads.all_runs():
+if runs_at_start:
     run_list()
 else:
     with empty_state(
