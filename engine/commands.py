@@ -320,7 +320,7 @@ def _scores(workbench: Workbench, run: Run) -> dict[str, Any]:
 
 def _error_text(run: Run) -> str:
     error = run.job.error or {}
-    return WorkbenchError(error["message"], **error["facts"]).__str__()
+    return str(WorkbenchError(error["message"], **error["facts"]))
 
 
 def _print_run(result: Mapping[str, Any]) -> None:

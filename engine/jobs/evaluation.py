@@ -32,6 +32,11 @@ _SPLITS_MOST_WANTED_FIRST = ("test", "val", "train")
 Scored = tuple[SampleScore, NDArray[np.int64]]
 
 
+def run_folder(run_id: str) -> str:
+    """The folder of a run's files."""
+    return f"runs/{run_id}"
+
+
 def evaluate(
     workbench: Workbench,
     run_id: str,
@@ -53,8 +58,8 @@ def evaluate(
         progress: called after each sample with the share done, 0 to 1; what it raises ends the
             scoring.
     """
-    run_folder = f"runs/{run_id}"
-    predictor = Predictor(workbench.files.path(best_key(run_folder)), compute)
+    folder = run_folder(run_id)
+    predictor = Predictor(workbench.files.path(best_key(folder)), compute)
     num_total, num_done = sum(map(len, split.values())), 0
     progress(0.0)
     with ThreadPoolExecutor(2) as pool:
@@ -64,7 +69,7 @@ def evaluate(
             for position in split[split_name]:
                 sample = samples[position]
                 prediction = predictor.predict(images_NSSC[position], sample.height, sample.width)
-                work = (workbench.files, run_folder, dataset, sample, split_name, prediction)
+                work = (workbench.files, folder, dataset, sample, split_name, prediction)
                 pending.append(pool.submit(_score_sample, *work))
                 if len(pending) == _MAX_PENDING:
                     scored.append(pending.popleft().result())
@@ -75,14 +80,9 @@ def evaluate(
                 scores.add(workbench.database, run_id, *zip(*scored, strict=True))
 
 
-def picture_name(sample: Sample, suffix: str) -> str:
-    """File name of a sample's picture in a run's folders."""
-    return f"{sample.position:06d}.{suffix}"
-
-
 def _score_sample(
     files: Files,
-    run_folder: str,
+    folder: str,
     dataset: Dataset,
     sample: Sample,
     split_name: str,
@@ -95,14 +95,12 @@ def _score_sample(
     colors = [row.color for row in dataset.classes]
     errors = error_map(truth, prediction.mask_HW, background)
     pictures = {
-        f"predictions/{picture_name(sample, 'png')}": index_png(
-            prediction.mask_HW, colors, background
-        ),
-        f"errors/{picture_name(sample, 'png')}": error_png(errors),
-        f"thumbs/{picture_name(sample, 'webp')}": overlay_thumbnail_webp(image, errors),
+        f"predictions/{sample.stem}.png": index_png(prediction.mask_HW, colors, background),
+        f"errors/{sample.stem}.png": error_png(errors),
+        f"thumbs/{sample.stem}.webp": overlay_thumbnail_webp(image, errors),
     }
     for key, data in pictures.items():
-        with files.writing(f"{run_folder}/{key}") as path:
+        with files.writing(f"{folder}/{key}") as path:
             path.write_bytes(data)
     counts = count(truth, prediction.mask_HW, len(dataset.classes))
     score = SampleScore(

@@ -4,7 +4,7 @@ import logging
 
 from engine.datasets.cache import training_arrays
 from engine.events import EpochDone, Event
-from engine.jobs.evaluation import evaluate
+from engine.jobs.evaluation import evaluate, run_folder
 from engine.jobs.process import Ending, JobControl
 from engine.models.compute import choose_compute, environment
 from engine.store import datasets, epochs, runs
@@ -17,11 +17,6 @@ log = logging.getLogger(__name__)
 
 _PREPARED, _TRAINED = 0.02, 0.95
 """Where a training job's progress bar stands after preparing the images, and after training."""
-
-
-def run_folder(run_id: str) -> str:
-    """The folder of a run's files."""
-    return f"runs/{run_id}"
 
 
 def run_training(workbench: Workbench, job: Job, control: JobControl) -> Ending:

@@ -44,6 +44,11 @@ class Sample:
     class_pixels: tuple[int, ...]
     """Pixels of each class, by class index."""
 
+    @property
+    def stem(self) -> str:
+        """What the files made of the sample are called, without their suffix."""
+        return f"{self.position:06d}"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dataset:

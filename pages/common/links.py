@@ -21,9 +21,6 @@ RUNS = "runs.py"
 RUN = "run.py"
 COMPARE = "compare.py"
 
-DATASET_FILES = ("images", "masks", "thumbs")
-RUN_FILES = ("predictions", "errors", "thumbs")
-
 
 def open_dataset(dataset_id: str) -> None:
     """Go to a dataset."""
@@ -87,12 +84,12 @@ def remember(name: str, key: str, default: object = None) -> None:
 
 
 def dataset_file(dataset_id: str, kind: str, file_name: str) -> str:
-    """URL of a dataset's picture; kind is one of `DATASET_FILES`."""
+    """URL of a dataset's picture; kind is one of `engine.web.routes.DATASET_KINDS`."""
     return _media(f"datasets/{dataset_id}/{kind}/{file_name}")
 
 
 def run_file(run_id: str, kind: str, file_name: str) -> str:
-    """URL of a run's picture; kind is one of `RUN_FILES`."""
+    """URL of a run's picture; kind is one of `engine.web.routes.RUN_KINDS`."""
     return _media(f"runs/{run_id}/{kind}/{file_name}")
 
 

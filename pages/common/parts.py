@@ -59,7 +59,7 @@ def dataset_card(dataset: Dataset) -> None:
     samples = reads.samples(dataset.id)
     step = max(len(samples) // 4, 1)
     thumbs = "".join(
-        f'<img src="{links.dataset_file(dataset.id, "thumbs", f"{sample.position:06d}.webp")}" '
+        f'<img src="{links.dataset_file(dataset.id, "thumbs", f"{sample.stem}.webp")}" '
         'alt="" style="width:24%;aspect-ratio:1;object-fit:cover;border-radius:4px">'
         for sample in samples[::step][:4]
     )
@@ -98,7 +98,7 @@ def truth_layers(dataset: Dataset, sample: Sample) -> tuple[Layer, ...]:
 
 def run_pane(run: Run, dataset: Dataset, sample: Sample, *, title: str, note: str) -> Pane:
     """Image, truth, prediction and error map of one sample under one run."""
-    file_name = f"{sample.position:06d}.png"
+    file_name = f"{sample.stem}.png"
     predicted = (
         Layer(
             name="prediction",

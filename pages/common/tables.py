@@ -52,7 +52,7 @@ def scored_table(
     return pd.DataFrame(
         [
             {
-                "thumb": links.run_file(run_id, "thumbs", f"{each.sample.position:06d}.webp"),
+                "thumb": links.run_file(run_id, "thumbs", f"{each.sample.stem}.webp"),
                 "sample": names[each.sample.position],
                 "dice": each.dice,
                 "split": split_word(each.score.split),
@@ -69,7 +69,7 @@ def samples_table(dataset: Dataset, found: Sequence[Sample], names: Sequence[str
     return pd.DataFrame(
         [
             {
-                "thumb": links.dataset_file(dataset.id, "thumbs", f"{sample.position:06d}.webp"),
+                "thumb": links.dataset_file(dataset.id, "thumbs", f"{sample.stem}.webp"),
                 "sample": names[sample.position],
                 "size": f"{sample.width}×{sample.height}",
             }
