@@ -8,11 +8,15 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
-from engine import commands
+from engine.commands import datasets, runs
 from engine.config import RECIPES
 from engine.errors import WorkbenchError
 from engine.settings import Settings
+
+Verbs = Any
+"""What argparse calls `_SubParsersAction`; its own name is private."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -39,12 +43,44 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(required=True, metavar="command")
     as_json = argparse.ArgumentParser(add_help=False)
     as_json.add_argument("--json", action="store_true", help="one JSON object as the last line")
+    _add_dataset_verbs(verbs, as_json)
+    _add_run_verbs(verbs, as_json)
 
-    verb = verbs.add_parser("import", parents=[as_json], help="a zip or folder becomes a dataset")
-    verb.add_argument("path", type=Path, help="zip or folder with images and masks")
+    verb = verbs.add_parser("worker", help="execute queued jobs")
+    verb.add_argument(
+        "--detach", action="store_true", help="in the background, until idle for a while"
+    )
+    verb.set_defaults(command=runs.worker)
+    return parser
+
+
+def _add_dataset_verbs(verbs: Verbs, as_json: argparse.ArgumentParser) -> None:
+    planned = argparse.ArgumentParser(add_help=False)
+    planned.add_argument("path", type=Path, help="zip, tar or folder with images and masks")
+    planned.add_argument("--plan", type=Path, metavar="FILE", help="JSON that “inspect” printed")
+    planned.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a part of the plan, such as on_size_mismatch=skip; may be repeated",
+    )
+
+    verb = verbs.add_parser("import", parents=[planned, as_json], help="it becomes a dataset")
     verb.add_argument("--name", help="name of the dataset; default: the file's name")
-    verb.set_defaults(command=commands.import_)
+    verb.set_defaults(command=datasets.import_)
 
+    verb = verbs.add_parser(
+        "inspect", parents=[planned, as_json], help="say what an import would do, and store nothing"
+    )
+    verb.set_defaults(command=datasets.inspect_)
+
+    verb = verbs.add_parser("toy", help="write a small dataset to try things with")
+    verb.add_argument("--out", type=Path, required=True, metavar="FILE.zip")
+    verb.set_defaults(command=datasets.toy)
+
+
+def _add_run_verbs(verbs: Verbs, as_json: argparse.ArgumentParser) -> None:
     verb = verbs.add_parser("train", parents=[as_json], help="queue a training")
     verb.add_argument("dataset", help="id or name of a dataset")
     verb.add_argument("--recipe", default="tutorial", help=f"one of {', '.join(RECIPES)}")
@@ -57,35 +93,24 @@ def _parser() -> argparse.ArgumentParser:
     )
     verb.add_argument("--name", help="name of the run")
     verb.add_argument("--wait", action="store_true", help="wait for its end")
-    verb.set_defaults(command=commands.train)
+    verb.set_defaults(command=runs.train)
 
     verb = verbs.add_parser("runs", parents=[as_json], help="list all runs")
-    verb.set_defaults(command=commands.list_runs)
+    verb.set_defaults(command=runs.list_runs)
 
     verb = verbs.add_parser("show", parents=[as_json], help="one run: settings, epochs, scores")
     verb.add_argument("run", help="id or name of a run")
-    verb.set_defaults(command=commands.show)
+    verb.set_defaults(command=runs.show)
 
     verb = verbs.add_parser("stop", parents=[as_json], help="stop a run; it keeps its model")
     verb.add_argument("run", help="id or name of a run")
-    verb.set_defaults(command=commands.stop)
+    verb.set_defaults(command=runs.stop)
 
     verb = verbs.add_parser("scores", help="the scores of each image")
     verb.add_argument("run", help="id or name of a run")
     verb.add_argument("--split", choices=("train", "val", "test"), help="default: all")
     verb.add_argument("--format", choices=("table", "csv", "json"), default="table")
-    verb.set_defaults(command=commands.scores)
-
-    verb = verbs.add_parser("toy", help="write a small dataset to try things with")
-    verb.add_argument("--out", type=Path, required=True, metavar="FILE.zip")
-    verb.set_defaults(command=commands.toy)
-
-    verb = verbs.add_parser("worker", help="execute queued jobs")
-    verb.add_argument(
-        "--detach", action="store_true", help="in the background, until idle for a while"
-    )
-    verb.set_defaults(command=commands.worker)
-    return parser
+    verb.set_defaults(command=runs.scores)
 
 
 if __name__ == "__main__":

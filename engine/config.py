@@ -39,16 +39,24 @@ class ImageConfig(Part):
 
 
 class SplitConfig(Part):
-    """Which samples are trained on, validated on and tested on."""
+    """Which samples are trained on, validated on and tested on. Groups are never divided."""
 
-    split_method: Literal["random", "interleaved"] = Field("random", title="Split method")
-    """“random” shuffles with the split seed. “interleaved” holds out every n-th sample in natural order, as one does with slices of a stack."""
+    split_method: Literal[
+        "dataset", "auto", "folders", "random", "stratified", "interleaved", "k_fold"
+    ] = Field("dataset", title="Split method")
+    """“dataset” is the split stored with the dataset, the same for all its runs; the others make a new one. “auto” takes folders such as train/ and test/ where the archive has them, else “random”. “folders” keeps them. “random” shuffles with the split seed; “stratified” also gives every part its share of each class; “interleaved” holds out every n-th sample in natural order, as one does with slices of a stack; “k_fold” divides what is not test into folds, each of which validates once."""
     val_share: float = Field(0.15, gt=0, le=0.5, title="Validation share")
     """Share of the samples that picks the best epoch. At least one sample."""
     test_share: float = Field(0.15, ge=0, le=0.5, title="Test share")
     """Share of the samples that no epoch looks at. 0 gives no test scores."""
     split_seed: int = Field(0, ge=0, le=2**31 - 1, title="Split seed")
     """Runs with the same dataset, shares and seed have the same split."""
+    num_folds: int = Field(5, ge=2, le=20, title="Folds")
+    """Parts of a k-fold split."""
+    fold: int = Field(1, ge=1, le=20, title="Fold")
+    """The fold that validates, counted from 1; the others are trained on."""
+    accept_leaks: bool = Field(False, title="Accept leaks")
+    """Train although copies of training images are among those that are scored. Scores are then too good."""
 
 
 class ModelConfig(Part):
@@ -254,8 +262,26 @@ def config_warnings(config: TrainConfig, num_classes: int) -> list[str]:
         found.append("A time budget is set, so the number of epochs is not used.")
     if num_classes > 2 and config.schedule.threshold != standard.schedule.threshold:
         found.append("With more than two classes the likeliest wins; the threshold is not used.")
-    if config.split.split_method == "interleaved" and config.split.split_seed:
+    found += _split_warnings(config.split)
+    return found
+
+
+def _split_warnings(split: SplitConfig) -> list[str]:
+    found = []
+    method, standard = split.split_method, SplitConfig()
+    if method == "dataset" and split != standard.model_copy(
+        update={"fold": split.fold, "accept_leaks": split.accept_leaks}
+    ):
+        found.append(
+            "The split stored with the dataset is used; shares, seed and number of folds are not. "
+            "Choose another split method to use them."
+        )
+    if method == "interleaved" and split.split_seed:
         found.append("An interleaved split is not random; its seed is not used.")
+    if method not in ("dataset", "k_fold") and split.fold != standard.fold:
+        found.append("The split has no folds; the fold is not used.")
+    if method == "k_fold" and split.val_share != standard.val_share:
+        found.append("In a k-fold split a fold validates; the validation share is not used.")
     return found
 
 

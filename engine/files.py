@@ -70,6 +70,15 @@ class Files:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
+    @contextmanager
+    def removed_on_error(self, key: str) -> Iterator[None]:
+        """Delete a file or folder when the block fails: the row that would refer to it."""
+        try:
+            yield
+        except BaseException:
+            self.remove(key)
+            raise
+
     def sweep(self, folders: str) -> None:
         """Delete what dead processes of this machine left half-written directly below folders.
 

@@ -5,6 +5,7 @@ so that a test or a script can pass a home of its own.
 """
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,12 @@ class Settings:
     """`local`: a worker is started when one is needed. `external`: it runs as its own service. `WORKBENCH_WORKER`."""
     worker_idle_seconds: float = 600.0
     """A worker started on demand ends after this long without a job. `WORKBENCH_WORKER_IDLE_SECONDS`."""
+    upload_quota_gib: float = 50.0
+    """Most GiB (1024³ bytes) of uploads a person may have that are on their way or not yet imported. `WORKBENCH_UPLOAD_QUOTA_GIB`."""
+    min_free_gib: float = 2.0
+    """GiB of the home's disk that uploads leave free. `WORKBENCH_MIN_FREE_GIB`."""
+    import_roots: tuple[Path, ...] = ()
+    """Folders of the server that the page may import from. `WORKBENCH_IMPORT_ROOTS`, separated as in `PATH`, default none."""
 
     @classmethod
     def for_home(cls, home: Path) -> "Settings":
@@ -50,22 +57,18 @@ class Settings:
             raise BadSetting(
                 "WORKBENCH_WORKER is “{value}”; it can be “local” or “external”.", value=worker
             )
-        idle = environ.get("WORKBENCH_WORKER_IDLE_SECONDS", str(defaults.worker_idle_seconds))
-        try:
-            idle_seconds = float(idle)
-        except ValueError:
-            idle_seconds = math.nan
-        if not idle_seconds >= 0:
-            raise BadSetting(
-                "WORKBENCH_WORKER_IDLE_SECONDS is “{value}”; it must be a number of seconds, "
-                "0 or more.",
-                value=idle,
-            )
         return cls(
             home=defaults.home,
             database_url=environ.get("WORKBENCH_DATABASE_URL", defaults.database_url),
             worker=cast(WorkerMode, worker),
-            worker_idle_seconds=idle_seconds,
+            worker_idle_seconds=_number(
+                environ, "WORKBENCH_WORKER_IDLE_SECONDS", defaults.worker_idle_seconds, "seconds"
+            ),
+            upload_quota_gib=_number(
+                environ, "WORKBENCH_UPLOAD_QUOTA_GIB", defaults.upload_quota_gib, "GiB"
+            ),
+            min_free_gib=_number(environ, "WORKBENCH_MIN_FREE_GIB", defaults.min_free_gib, "GiB"),
+            import_roots=_folders(environ.get("WORKBENCH_IMPORT_ROOTS", "")),
         )
 
     def to_environment(self) -> dict[str, str]:
@@ -75,4 +78,28 @@ class Settings:
             "WORKBENCH_DATABASE_URL": self.database_url,
             "WORKBENCH_WORKER": self.worker,
             "WORKBENCH_WORKER_IDLE_SECONDS": str(self.worker_idle_seconds),
+            "WORKBENCH_UPLOAD_QUOTA_GIB": str(self.upload_quota_gib),
+            "WORKBENCH_MIN_FREE_GIB": str(self.min_free_gib),
+            "WORKBENCH_IMPORT_ROOTS": os.pathsep.join(map(str, self.import_roots)),
         }
+
+
+def _number(environ: Mapping[str, str], name: str, default: float, unit: str) -> float:
+    text = environ.get(name, str(default))
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not value >= 0:
+        raise BadSetting(
+            "{name} is “{value}”; it must be a number of {unit}, 0 or more.",
+            name=name,
+            value=text,
+            unit=unit,
+        )
+    return value
+
+
+def _folders(text: str) -> tuple[Path, ...]:
+    named = (name for name in text.split(os.pathsep) if name)
+    return tuple(dict.fromkeys(Path(name).expanduser().resolve() for name in named))

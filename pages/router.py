@@ -21,6 +21,7 @@ page = st.navigation(
         st.Page(links.RUNS, title=_("Runs"), icon=":material/stacked_line_chart:", url_path="runs"),
         st.Page(links.COMPARE, title=_("Compare"), icon=":material/compare:", url_path="compare"),
         st.Page(links.DATASET, title=_("Dataset"), url_path="dataset", visibility="hidden"),
+        st.Page(links.REVIEW, title=_("Import"), url_path="review", visibility="hidden"),
         st.Page(links.RUN, title=_("Run"), url_path="run", visibility="hidden"),
     ],
     position="top",

@@ -3,9 +3,9 @@
 import streamlit as st
 
 from engine.config import RECIPES, config_warnings, with_changes
-from engine.datasets.splits import assign_split
-from engine.errors import WorkbenchError
-from engine.jobs.queue import config_parameters, submit_training
+from engine.datasets.splits import leaks
+from engine.errors import Refused, WorkbenchError
+from engine.jobs.queue import checked_split, config_parameters, submit_training
 from pages.common import formats, links, reads
 from pages.common.parts import empty_state
 from pages.common.settings_form import changed_settings, settings_form
@@ -71,7 +71,16 @@ with aside:
     st.subheader(_("This run"))
     try:
         config = with_changes(RECIPES[recipe_name], values)
-        split = assign_split(dataset.num_samples, config.split)
+        split = checked_split(reads.samples(dataset.id), config.split)
+    except Refused as error:
+        st.error(formats.plain(error_text(error)), icon=":material/error:")
+        st.page_link(
+            links.DATASET,
+            label=_("See the leak and fix it"),
+            icon=":material/build:",
+            query_params={"dataset": dataset.id, "view": "quality"},
+        )
+        st.stop()
     except WorkbenchError as error:
         st.error(formats.plain(error_text(error)), icon=":material/error:")
         st.stop()
@@ -90,6 +99,15 @@ with aside:
         if changed
         else _("Settings as in the recipe.")
     )
+    leaking = leaks(reads.samples(dataset.id), split)
+    if leaking:
+        st.warning(
+            _(
+                "{count} samples have copies in another part of the split; the scores will be "
+                "too good."
+            ).format(count=formats.count(sum(map(len, leaking)))),
+            icon=":material/warning:",
+        )
     for warning in config_warnings(config, len(dataset.classes)):
         st.warning(_(warning), icon=":material/info:")
     if len(split["val"]) < 3:

@@ -18,10 +18,11 @@ PAGES = sorted((ROOT / "pages").glob("*.py"))
 COMMON = sorted((ROOT / "pages" / "common").rglob("*.py"))
 SOURCES = [ROOT / "app.py", *PAGES, *COMMON, *ENGINE]
 
-EVERYWHERE = {"errors", "config", "settings"}
+EVERYWHERE = {"errors", "config", "notes", "settings"}
 MAY_IMPORT = {
     "errors": set(),
     "config": set(),
+    "notes": set(),
     "settings": set(),
     "events": set(),
     "files": set(),
@@ -30,13 +31,14 @@ MAY_IMPORT = {
     "store": {"events"},
     "workbench": {"files", "store"},
     "datasets": {"files", "pictures", "scores", "store", "workbench"},
+    "uploads": {"files", "store", "workbench"},
     "models": {"files"},
     "training": {"datasets", "events", "files", "models", "scores"},
     "inference": {"datasets", "files", "models", "scores"},
-    "web": {"files", "store", "workbench"},
+    "web": {"files", "store", "uploads", "workbench"},
     "jobs": {
         "datasets", "events", "files", "inference", "models", "pictures", "scores", "store",
-        "training", "workbench",
+        "training", "uploads", "workbench",
     },
     "commands": {"datasets", "events", "files", "jobs", "scores", "store", "workbench"},
     "__main__": {"commands"},
@@ -195,7 +197,7 @@ print(sorted(set(heavy.split(",")) & set(sys.modules)))
     [
         ["app"],
         [name_of(path) for path in COMMON],
-        ["engine.commands", "engine.__main__"],
+        ["engine.commands.datasets", "engine.commands.runs", "engine.__main__"],
         ["engine.jobs.worker", "engine.jobs.executors.local", "engine.jobs.process"],
     ],
     ids=["app", "pages.common", "command line", "worker"],

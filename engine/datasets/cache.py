@@ -145,11 +145,14 @@ def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
     )
 
 
-def _stored(files: Files, dataset: Dataset, sample: Sample) -> tuple[Pixels, Pixels]:
-    """Image (H, W) or (H, W, 3) and mask (H, W) as the import wrote them."""
-    folder = f"datasets/{dataset.id}"
+def stored_image(files: Files, dataset: Dataset, sample: Sample) -> Pixels:
+    """A sample's image as the import wrote it, (H, W) or (H, W, 3).
+
+    Raises:
+        BadData: the file is missing or damaged.
+    """
     try:
-        data = files.path(f"{folder}/images/{sample.image_file}").read_bytes()
+        data = files.path(f"datasets/{dataset.id}/images/{sample.image_file}").read_bytes()
     except OSError as error:
         raise BadData(
             "The image {file} of the dataset “{dataset}” is missing or unreadable. Restore the "
@@ -157,8 +160,14 @@ def _stored(files: Files, dataset: Dataset, sample: Sample) -> tuple[Pixels, Pix
             file=sample.image_file,
             dataset=dataset.name,
         ) from error
-    mask = read_index_png(files.path(f"{folder}/masks/{sample.mask_file}"))
-    return decode_image(data, sample.image_file), mask
+    return decode_image(data, sample.image_file)
+
+
+def _stored(files: Files, dataset: Dataset, sample: Sample) -> tuple[Pixels, Pixels]:
+    """Image (H, W) or (H, W, 3) and mask (H, W) as the import wrote them."""
+    image = stored_image(files, dataset, sample)
+    mask_path = files.path(f"datasets/{dataset.id}/masks/{sample.mask_file}")
+    return image, read_index_png(mask_path)
 
 
 def _resized_image(image: Pixels, size: int, num_channels: int) -> bytes:

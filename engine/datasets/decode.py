@@ -1,64 +1,72 @@
-"""Pixels from the bytes of a PNG, JPEG or TIFF.
+"""Pixels from the bytes of a PNG, JPEG, TIFF, BMP, GIF or WebP.
 
 Shapes: H height, W width in pixels.
 """
 
 import io
-import struct
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image
 
+from engine.datasets.decode_errors import (
+    DECODER_ERRORS,
+    check_not_empty,
+    check_size,
+    checked_page,
+    decoder_errors,
+)
+from engine.datasets.decode_pixels import RawMask, mask_of_samples, to_8_bit
+from engine.datasets.decode_tiff import TiffPicture, TiffValues, is_tiff
+from engine.datasets.decode_turns import turned
 from engine.errors import BadData
 
-MAX_PIXELS = 80_000_000
-"""Pixels of one picture. Below the size at which Pillow warns of a decompression bomb."""
-PERCENTILES = (0.5, 99.5)
-"""Darkest and brightest percent of a deep image's pixels that may be clipped to fit 8 bits."""
+__all__ = [
+    "DecodedImage",
+    "PictureHeader",
+    "RawMask",
+    "count_pixels",
+    "decode_image",
+    "decode_mask",
+    "image_turns",
+    "read_header",
+    "read_image",
+]
 
-Mask = NDArray[np.uint8] | NDArray[np.uint16]
-
-_FORMATS = ("PNG", "JPEG", "TIFF")
-_MASK_MODES = frozenset({"1", "L", "P", "I", "F", "RGB", "RGBA"})
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""What brings a picture upright, by its EXIF orientation."""
+_FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")
 _PNG_END = b"IEND\xaeB`\x82"
 _JPEG_END = b"\xff\xd9"
-_TIFF_STARTS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 _PNG_BIT_DEPTH_OFFSET = 24
-_SAMPLED_PIXELS = 1_000_000
-# What the decoders raise on damaged files; a test mutates pictures to hold this list complete.
-_DECODER_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    LookupError,
-    EOFError,
-    ArithmeticError,
-    AttributeError,
-    RuntimeError,
-    AssertionError,
-    MemoryError,
-    Warning,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-)
+_LOSSY_WEBP = b"VP8 "
+_NUM_CHANNELS = {"1": 1, "L": 1, "LA": 1, "La": 1, "I": 1, "F": 1}
+"""By Pillow's mode; every other mode is of colour."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PictureHeader:
+    """What a file says of itself before its pixels are decoded."""
+
+    width: int
+    height: int
+    """Size in pixels, as stored."""
+    num_pages: int
+    """1, or how many pages, frames or slices of this size it holds."""
+    num_channels: int
+    """1 for grey, 3 for colour, or what a TIFF has; opacity is no channel."""
+    mode: str
+    """Pillow's name for the kind of pixel, or NumPy's where Pillow has none."""
+    format: str
+    """`PNG`, `JPEG`, `TIFF`, `BMP`, `GIF` or `WEBP`."""
+    orientation: int
+    """EXIF orientation, 1 to 8; 1 is upright."""
+
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """Width and height once it is turned upright."""
+        if self.orientation >= 5:
+            return self.height, self.width
+        return self.width, self.height
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +77,46 @@ class DecodedImage:
     """(H, W) for grey, (H, W, 3) for colour."""
     browser_suffix: str | None
     """`.png` or `.jpg` when the file holds exactly these pixels in a form that browsers show."""
+    num_channels: int
+    """Of the file: 1 for grey, 3 for colour, or what a TIFF has; opacity is no channel."""
+
+
+def read_header(data: bytes, name: str) -> PictureHeader:
+    """Size, pages and kind of a picture; no pixel is decoded.
+
+    Raises:
+        BadData: it is no picture, is damaged, or has more than `MAX_PIXELS`.
+    """
+    with decoder_errors(name):
+        check_not_empty(data, name)
+        if is_tiff(data):
+            with TiffPicture(data, name) as tiff:
+                return _tiff_header(data, tiff)
+        with _opened(data, name) as image:
+            return PictureHeader(
+                width=image.width,
+                height=image.height,
+                num_pages=_num_pages(image),
+                num_channels=_num_channels(image),
+                mode=image.mode,
+                # A JPEG with a second picture behind the first is that first picture here.
+                format="JPEG" if image.format == "MPO" else str(image.format),
+                orientation=_orientation(image, data) or 1,
+            )
+
+
+def image_turns(image: PictureHeader, mask: PictureHeader) -> bool:
+    """Whether an image must be turned upright to fit its mask, which is upright itself.
+
+    Some programs draw masks over the image as viewers show it, others over the pixels as they are
+    stored and lose the EXIF tag. The mask's size tells: the image stays as stored when only so its
+    sides fit better; when both fit alike, as with a square image, it is turned.
+    """
+
+    def misfit(size: tuple[int, int]) -> int:
+        return sum(abs(one - other) for one, other in zip(size, mask.upright_size, strict=True))
+
+    return misfit(image.upright_size) <= misfit((image.width, image.height))
 
 
 def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
@@ -86,38 +134,67 @@ def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
     return read_image(data, name).pixels
 
 
-def read_image(data: bytes, name: str) -> DecodedImage:
-    """As `decode_image`, and whether the file may be kept as it is."""
-    with _decoder_errors(name):
-        if _needs_tifffile(data):
-            return DecodedImage(_to_8_bit(_read_tiff(data, name), name), None)
-        image = _open(data, name)
-        suffix = _browser_suffix(image, data)
-        # Pillow would warn when it drops a palette's transparency.
-        image.info.pop("transparency", None)
-        return DecodedImage(_image_pixels(_upright(image), name), suffix)
+def read_image(
+    data: bytes,
+    name: str,
+    page: int | None = None,
+    channels: tuple[int, ...] = (),
+    upright: bool = True,
+) -> DecodedImage:
+    """As `decode_image`, and whether the file may be kept as it is.
+
+    Args:
+        page: which of several, from 0; each is stretched by itself.
+        channels: of images with two, or more than three channels: the one, or the three for red,
+            green and blue, from 0. By default the first three; a third that is missing is black.
+        upright: whether to turn it as its EXIF tag says.
+
+    Raises:
+        BadData: as `decode_image`, or there is no such page or channel.
+    """
+    with decoder_errors(name):
+        check_not_empty(data, name)
+        if is_tiff(data):
+            with TiffPicture(data, name) as tiff:
+                return _tiff_image(tiff, name, page, channels, upright)
+        with _opened(data, name) as image:
+            chosen = checked_page(page, _num_pages(image), name)
+            orientation = _orientation(image, data)
+            _load(image, chosen)
+            suffix = _browser_suffix(image, data) if orientation == 1 else None
+            num_channels = _num_channels(image)
+            # Pillow would warn when it drops a palette's transparency.
+            image.info.pop("transparency", None)
+            shown = turned(image, orientation or 1) if upright else image
+            return DecodedImage(_image_pixels(shown, name), suffix, num_channels)
 
 
-def decode_mask(data: bytes, name: str) -> Mask:
-    """Decode a mask to its raw values, shape (H, W); palette masks give their indices.
+def decode_mask(data: bytes, name: str, page: int | None = None) -> RawMask:
+    """Decode a mask, upright, to its raw values; palette masks give their indices.
 
     Args:
         data: the file's bytes.
         name: what messages call it.
+        page: which of several, from 0.
 
     Raises:
-        BadData: it is unreadable, has several pages or more than `MAX_PIXELS`, or its values are
-            colours, fractions, negative, or above 65535.
+        BadData: it is unreadable, has several pages and none is chosen, more than `MAX_PIXELS`,
+            or values that are negative, fractions above 1, or above 65535.
     """
-    with _decoder_errors(name):
-        if _needs_tifffile(data):
-            return _mask_values(_read_tiff(data, name), name)
-        image = _upright(_open(data, name))
-        if image.mode in ("LA", "La", "PA"):
-            image = image.getchannel(0)
-        elif image.mode not in _MASK_MODES and not image.mode.startswith("I;"):
-            image = image.convert("RGB")
-        return _mask_values(np.asarray(image), name)
+    with decoder_errors(name):
+        check_not_empty(data, name)
+        if is_tiff(data):
+            with TiffPicture(data, name) as tiff:
+                picture = tiff.picture(page, upright=True)
+                if picture is not None:
+                    return _mask_of_picture(picture, name, lossy=tiff.is_lossy)
+                found = tiff.values(page, tuple(range(tiff.num_channels)), upright=True)
+                return mask_of_samples(found.values, found.alpha, name, lossy=tiff.is_lossy)
+        with _opened(data, name) as image:
+            chosen = checked_page(page, _num_pages(image), name)
+            orientation = _orientation(image, data) or 1
+            _load(image, chosen)
+            return _mask_of_picture(turned(image, orientation), name, lossy=_is_lossy(image, data))
 
 
 def count_pixels(data: bytes) -> int:
@@ -125,75 +202,65 @@ def count_pixels(data: bytes) -> int:
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             return image.width * image.height
-    except _DECODER_ERRORS:
+    except DECODER_ERRORS:
         return len(data)
 
 
-@contextmanager
-def _decoder_errors(name: str) -> Iterator[None]:
-    """Turn whatever a decoder raises into BadData that names the file."""
-    try:
-        yield
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise _too_large(name, None) from None
-    except UnidentifiedImageError:
-        raise BadData(
-            "“{name}” is not a picture: its content is no PNG, JPEG or TIFF. Replace the file, "
-            "or leave it out.",
-            name=name,
-        ) from None
-    except _DECODER_ERRORS as error:
-        raise BadData(
-            "“{name}” cannot be read as a picture ({reason}). The file is damaged or of a kind "
-            "that is not understood: save it again as PNG, or leave it out.",
-            name=name,
-            reason=str(error) or type(error).__name__,
-        ) from error
-
-
-def _open(data: bytes, name: str) -> Image.Image:
-    """The decoded picture, with its size checked before its pixels are read."""
-    if not data:
-        raise BadData("“{name}” is empty (0 bytes). Replace the file, or leave it out.", name=name)
+def _opened(data: bytes, name: str) -> Image.Image:
+    """A picture whose size is checked, and whose pixels are not decoded yet."""
     image = Image.open(io.BytesIO(data), formats=_FORMATS)
-    if image.width * image.height > MAX_PIXELS:
-        raise _too_large(name, image.width * image.height)
-    if image.format == "TIFF" and getattr(image, "n_frames", 1) > 1:
-        raise _several_pages(name, getattr(image, "n_frames", 0))
-    image.load()
+    check_size(image.width, image.height, name)
     return image
 
 
-def _orientation(image: Image.Image) -> int | None:
+def _load(image: Image.Image, page: int) -> None:
+    if page:
+        image.seek(page)
+    image.load()
+
+
+def _num_pages(image: Image.Image) -> int:
+    return 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))
+
+
+def _orientation(image: Image.Image, data: bytes) -> int | None:
     """The EXIF orientation, 1 for upright; None when the EXIF data is damaged."""
     try:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except _DECODER_ERRORS:
+        if image.format == "PNG" and b"eXIf" not in data:
+            # A PNG's own getexif decodes the pixels to find what may come after them.
+            exif = Image.Image.getexif(image)
+        else:
+            exif = image.getexif()
+        return int(exif.get(ExifTags.Base.Orientation, 1))
+    except DECODER_ERRORS:
         return None
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    turn = _TURNS.get(_orientation(image) or 1)
-    return image if turn is None else image.transpose(turn)
 
 
 def _browser_suffix(image: Image.Image, data: bytes) -> str | None:
     """Whether a browser shows the file as it is, and nothing is hidden behind its end."""
     if image.mode not in ("L", "RGB") or "transparency" in image.info:
         return None
-    if _orientation(image) != 1:
-        return None
     if image.format == "JPEG" and data.endswith(_JPEG_END):
         return ".jpg"
     whole_png = image.format == "PNG" and data.endswith(_PNG_END)
-    if whole_png and data[_PNG_BIT_DEPTH_OFFSET] == 8 and getattr(image, "n_frames", 1) == 1:
+    if whole_png and data[_PNG_BIT_DEPTH_OFFSET] == 8 and _num_pages(image) == 1:
         return ".png"
     return None
 
 
+def _is_lossy(image: Image.Image, data: bytes) -> bool:
+    return image.format in ("JPEG", "MPO") or (image.format == "WEBP" and _LOSSY_WEBP in data)
+
+
+def _num_channels(image: Image.Image) -> int:
+    if image.mode in ("P", "PA"):
+        return 1 if _has_grey_palette(image) else 3
+    return 1 if image.mode.startswith("I;") else _NUM_CHANNELS.get(image.mode, 3)
+
+
 def _image_pixels(image: Image.Image, name: str) -> NDArray[np.uint8]:
     if image.mode in ("I", "F") or image.mode.startswith("I;"):
-        return _to_8_bit(np.asarray(image), name)
+        return to_8_bit(np.asarray(image), name)
     if image.mode in ("LA", "La"):
         image = image.getchannel(0)
     elif image.mode == "1" or (image.mode == "P" and _has_grey_palette(image)):
@@ -204,107 +271,78 @@ def _image_pixels(image: Image.Image, name: str) -> NDArray[np.uint8]:
 
 
 def _has_grey_palette(image: Image.Image) -> bool:
-    palette = np.array(image.getpalette("RGB") or (), dtype=np.uint8).reshape(-1, 3)
-    return bool((palette == palette[:, :1]).all())
-
-
-def _needs_tifffile(data: bytes) -> bool:
-    """Whether this is a TIFF of a pixel type that Pillow cannot tell."""
-    if not data.startswith(_TIFF_STARTS):
+    if image.palette is None:
         return False
-    try:
-        with Image.open(io.BytesIO(data), formats=("TIFF",)):
-            return False
-    except UnidentifiedImageError:
-        return True
+    # Pillow's getpalette would decode the pixels, and a header is asked this as well.
+    entries = np.frombuffer(bytes(image.palette.palette), dtype=np.uint8)
+    layout = image.palette.rawmode or image.palette.mode
+    if layout == "RGB;L":
+        entries = entries.reshape(3, -1).T
+    else:
+        entries = entries.reshape(-1, 4 if layout in ("BGRX", "RGBA") else 3)[:, :3]
+    return bool((entries == entries[:, :1]).all())
 
 
-def _read_tiff(data: bytes, name: str) -> NDArray[np.generic]:
-    """The only page of a TIFF, shape (H, W) or (H, W, channels)."""
-    with tifffile.TiffFile(io.BytesIO(data)) as tiff:
-        page = tiff.pages.first
-        if page.imagewidth * page.imagelength > MAX_PIXELS:
-            raise _too_large(name, page.imagewidth * page.imagelength)
-        if len(tiff.pages) > 1 or page.imagedepth > 1:
-            raise _several_pages(name, max(len(tiff.pages), page.imagedepth))
-        pixels = page.asarray()
-    if page.axes == "SYX":
-        pixels = np.moveaxis(pixels, 0, -1)
-    elif page.axes not in ("YX", "YXS"):
-        raise BadData(
-            "“{name}” is a TIFF with the axes {axes}; expected one picture of rows and columns. "
-            "Save it again as PNG.",
-            name=name,
-            axes=page.axes,
+def _mask_of_picture(image: Image.Image, name: str, *, lossy: bool) -> RawMask:
+    if image.mode in ("P", "PA"):
+        palette = np.array(image.getpalette("RGB") or (), dtype=np.int64).reshape(-1, 3)
+        indices = np.array(image if image.mode == "P" else image.getchannel(0), dtype=np.uint8)
+        return RawMask(
+            values=indices,
+            is_color=False,
+            palette=tuple(int(color) for color in palette @ (0x10000, 0x100, 1)),
+            lossy=lossy,
         )
-    return np.asarray(pixels)
+    if image.mode in ("LA", "La", "RGBA", "RGBa"):
+        values = np.asarray(image)
+        colors = values[..., 0] if values.shape[-1] == 2 else values[..., :3]
+        return mask_of_samples(colors, values[..., -1], name, lossy=lossy)
+    if image.mode not in ("1", "L", "I", "F", "RGB") and not image.mode.startswith("I;"):
+        image = image.convert("RGB")
+    return mask_of_samples(np.asarray(image), None, name, lossy=lossy)
 
 
-def _to_8_bit(values: NDArray[np.generic], name: str) -> NDArray[np.uint8]:
-    """Stretch values of any type between two percentiles to 0…255."""
-    if values.ndim == 3:
-        values = values[..., :3] if values.shape[-1] >= 3 else values[..., 0]
-    if values.dtype.kind not in "uifb":
-        raise TypeError(f"pixels of the type {values.dtype}")
-    step = max(1, int((values.size / _SAMPLED_PIXELS) ** 0.5))
-    sampled = values[::step, ::step].astype(np.float64)
-    sampled = sampled[np.isfinite(sampled)]
-    if not sampled.size:
-        raise BadData(
-            "“{name}” holds no finite pixel values (all are NaN or infinite). Replace the file, "
-            "or leave it out.",
-            name=name,
-        )
-    low, high = np.percentile(sampled, PERCENTILES)
-    if high <= low:
-        low, high = sampled.min(), sampled.max()
-    scale = 255 / (high - low) if high > low else 0.0
-    # Plain floats, because NumPy's 64-bit ones would double the array.
-    stretched = np.clip(values.astype(np.float32), float(low), float(high))
-    stretched = (stretched - float(low)) * float(scale)
-    return np.rint(np.nan_to_num(stretched, nan=0.0)).astype(np.uint8)
-
-
-def _mask_values(values: NDArray[np.generic], name: str) -> Mask:
-    if values.ndim == 3:
-        colors = values[..., :3]
-        if values.shape[-1] >= 3 and (colors != colors[..., :1]).any():
-            raise BadData(
-                "“{name}” is a colour-coded mask, which is not understood yet. Expected one grey "
-                "value per class, such as 0 for background and 1, 2, … for the classes. Convert "
-                "the colours to class values.",
-                name=name,
-            )
-        values = values[..., 0]
-    if values.dtype == np.bool_:
-        return values.astype(np.uint8)
-    if values.dtype in (np.uint8, np.uint16):
-        return np.ascontiguousarray(values)
-    with np.errstate(invalid="ignore"):
-        whole = values.astype(np.uint16)
-    if values.dtype.kind not in "uifb" or (whole != values).any():
-        raise BadData(
-            "“{name}” holds values that are no class values: fractions, negative numbers, or "
-            "numbers above 65535. Expected one whole number per class from 0 to 65535.",
-            name=name,
-        )
-    return whole
-
-
-def _too_large(name: str, num_pixels: int | None) -> BadData:
-    return BadData(
-        "“{name}” has {megapixels} million pixels; at most {limit:.0f} million are accepted. Cut "
-        "the picture into tiles.",
-        name=name,
-        megapixels="too many" if num_pixels is None else f"{num_pixels / 1e6:.0f}",
-        limit=MAX_PIXELS / 1e6,
+def _tiff_header(data: bytes, tiff: TiffPicture) -> PictureHeader:
+    mode, num_channels = tiff.mode, tiff.num_channels
+    picture = tiff.unread_picture()
+    if picture is not None:
+        mode, num_channels = picture.mode, _num_channels(picture)
+    return PictureHeader(
+        width=tiff.width,
+        height=tiff.height,
+        num_pages=tiff.num_pages,
+        num_channels=num_channels,
+        mode=mode,
+        format="TIFF",
+        orientation=tiff.orientation,
     )
 
 
-def _several_pages(name: str, num_pages: int) -> BadData:
-    return BadData(
-        "“{name}” is a TIFF with {num_pages} pages, which is not understood yet. Save each page "
-        "as a picture of its own.",
-        name=name,
-        num_pages=num_pages,
-    )
+def _tiff_image(
+    tiff: TiffPicture, name: str, page: int | None, channels: tuple[int, ...], upright: bool
+) -> DecodedImage:
+    picture = tiff.picture(page, upright)
+    if picture is not None:
+        num_channels = _num_channels(picture)
+        picture.info.pop("transparency", None)
+        return DecodedImage(_image_pixels(picture, name), None, num_channels)
+    chosen = _chosen_channels(tiff.num_channels, channels, name)
+    found: TiffValues = tiff.values(page, chosen, upright)
+    pixels = to_8_bit(found.values, name)
+    if pixels.ndim == 3 and pixels.shape[-1] == 2:
+        pixels = np.dstack([pixels, np.zeros_like(pixels[..., :1])])
+    return DecodedImage(pixels, None, tiff.num_channels)
+
+
+def _chosen_channels(num_channels: int, channels: tuple[int, ...], name: str) -> tuple[int, ...]:
+    if num_channels in (1, 3) or not channels:
+        return tuple(range(min(3, num_channels)))
+    if not all(0 <= channel < num_channels for channel in channels):
+        raise BadData(
+            "“{name}” has {num} channels, counted from 0, but channel {channel} is to be kept. "
+            "Choose others.",
+            name=name,
+            num=num_channels,
+            channel=max(channels),
+        )
+    return channels

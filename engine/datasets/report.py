@@ -1,25 +1,27 @@
 """What an import found, kept with the dataset as JSON."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
 
-from engine.datasets.pairing import Pairing
+from engine.datasets.entry_names import is_junk
+from engine.datasets.findings import SEVERITIES, Finding
+from engine.notes import Note
 from engine.store.datasets import ClassEntry, Sample
+from engine.store.runs import SPLIT_NAMES
 
-FEW_SAMPLES = 10
-"""With fewer samples than this, scores say little."""
 MAX_LISTED = 1000
 """Names listed in a report; the counts beside them are complete."""
 
+_LEFT_OUT = {
+    "unmatched": "{num} pictures have no partner and were left out, such as “{example}”.",
+    "ambiguous": "{num} images have several possible masks and were left out, such as “{example}”.",
+    "skipped": "{num} files were skipped, such as “{example}”; the reasons are listed.",
+}
+"""Lists of an archive's report, and what a finding says of each."""
 
-@dataclass(frozen=True, slots=True)
-class ReportWarning:
-    """A remark on a dataset, as a template with facts; see `engine.errors`."""
-
-    message: str
-    facts: dict[str, Any] = field(default_factory=dict)
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,112 +29,103 @@ class ImportReport:
     """What was imported, what was left out, and what to look at."""
 
     pairs: int
-    unmatched: list[str]
-    """Pictures without a partner, at most `MAX_LISTED`."""
-    num_unmatched: int
-    ambiguous: list[str]
-    """Images with several possible masks, at most `MAX_LISTED`."""
-    num_ambiguous: int
-    ignored: int
-    """Files that are not pictures."""
-    rule: str
-    """How images and masks were told apart."""
-    warnings: list[ReportWarning]
+    origin: Mapping[str, Any]
+    """What the archive gave, JSON: `rule` (a `Note` record that says how images and masks were
+    told apart), `confidence`, `proposal`, `doubts`, `unmatched`, `ambiguous`, `skipped` with the
+    complete number of each as `num_…`, `ignored`, `channels`, `modes`. What is known of it."""
+    notes: list[dict[str, Any]]
+    """`Note` records: what was decided about masks and images."""
     sizes: dict[str, int]
     """Samples by `width×height`, the most frequent first, at most `MAX_LISTED`."""
     class_share: list[float]
     """Share of the pixels that count, by class index; sums to 1."""
+    class_share_by_split: dict[str, list[float]]
+    """The same within each part of the split."""
+    class_samples_by_split: dict[str, list[int]]
+    """In how many samples of each part each class occurs, by class index."""
+    split_sizes: dict[str, int]
+    """Samples in train, val and test."""
+    findings: list[dict[str, Any]]
+    """`Finding` records, the gravest first."""
+    warnings: list[dict[str, Any]]
+    """`Note` records: those of errors and warnings, then the notes."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as JSON types."""
-        return asdict(self)
+        """The report as JSON types; what the archive gave also stands beside the rest."""
+        record = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {**self.origin, **record, "origin": dict(self.origin)}
 
 
 def build_report(
-    pairing: Pairing,
     samples: Sequence[Sample],
-    class_share: Sequence[float],
-    warnings: Sequence[ReportWarning],
+    classes: Sequence[ClassEntry],
+    findings: Sequence[Finding],
+    notes: Sequence[Note],
+    origin: Mapping[str, Any],
 ) -> ImportReport:
-    """Put together what the steps of an import found."""
+    """Put together what the steps of an import found.
+
+    Args:
+        findings: as `quality.find_problems` gives them.
+        notes: what was decided about masks and images; each becomes a finding, too.
+        origin: see `ImportReport.origin`.
+    """
+    everything = [
+        *findings,
+        *_about_archive(origin),
+        *(Finding(key="remark", severity="note", note=note) for note in notes),
+    ]
+    everything.sort(key=lambda finding: SEVERITIES.index(finding.severity))
+    records = [note.to_record() for note in notes]
+    parts = {name: [s for s in samples if s.split == name] for name in SPLIT_NAMES}
     sizes = Counter(f"{sample.width}×{sample.height}" for sample in samples)
     return ImportReport(
         pairs=len(samples),
-        unmatched=list(pairing.unmatched[:MAX_LISTED]),
-        num_unmatched=len(pairing.unmatched),
-        ambiguous=list(pairing.ambiguous[:MAX_LISTED]),
-        num_ambiguous=len(pairing.ambiguous),
-        ignored=len(pairing.ignored),
-        rule=pairing.rule,
-        warnings=list(warnings),
+        origin=origin,
+        notes=records,
         sizes=dict(sizes.most_common(MAX_LISTED)),
-        class_share=list(class_share),
+        class_share=class_share(samples, len(classes)),
+        class_share_by_split={
+            name: class_share(members, len(classes)) for name, members in parts.items()
+        },
+        class_samples_by_split={
+            name: [sum(s.class_pixels[entry.index] > 0 for s in members) for entry in classes]
+            for name, members in parts.items()
+        },
+        split_sizes={name: len(members) for name, members in parts.items()},
+        findings=[finding.to_record() for finding in everything],
+        warnings=[each.note.to_record() for each in everything if each.severity != "note"]
+        + records,
     )
 
 
-def class_share(samples: Sequence[Sample]) -> list[float]:
-    """Share of each class in the pixels that count, by class index."""
-    totals = [sum(column) for column in zip(*(s.class_pixels for s in samples), strict=True)]
+def listed(items: Sequence[Item]) -> list[Item]:
+    """What a report lists of something that may be long."""
+    return list(items[:MAX_LISTED])
+
+
+def class_share(samples: Sequence[Sample], num_classes: int) -> list[float]:
+    """Share of each class in the pixels that count, by class index; all 0 without samples."""
+    totals = [sum(sample.class_pixels[index] for sample in samples) for index in range(num_classes)]
     return [total / max(1, sum(totals)) for total in totals]
 
 
-def pairing_warnings(pairing: Pairing) -> list[ReportWarning]:
-    """Remarks on what could not be paired."""
-    found = []
-    if pairing.unmatched:
-        found.append(
-            ReportWarning(
-                "{num} pictures have no partner and were left out, such as “{example}”.",
-                {"num": len(pairing.unmatched), "example": pairing.unmatched[0]},
+def _about_archive(origin: Mapping[str, Any]) -> Iterator[Finding]:
+    """Findings about what did not become a sample, and doubts about the pairing."""
+    for key, message in _LEFT_OUT.items():
+        names = [_name_of(each) for each in origin.get(key, ())]
+        if names:
+            # What operating systems leave in archives is nobody's loss.
+            wanted = [name for name in names if not is_junk(name)]
+            yield Finding(
+                key=key,
+                severity="warning" if wanted else "note",
+                note=Note(message, {"num": origin[f"num_{key}"], "example": [*wanted, *names][0]}),
             )
-        )
-    if pairing.ambiguous:
-        found.append(
-            ReportWarning(
-                "{num} images have several possible masks and were left out, such as “{example}”.",
-                {"num": len(pairing.ambiguous), "example": pairing.ambiguous[0]},
-            )
-        )
-    return found
+    for record in origin.get("doubts", ()):
+        yield Finding(key="pairing", severity="warning", note=Note.from_record(record))
 
 
-def sample_warnings(
-    samples: Sequence[Sample], classes: Sequence[ClassEntry]
-) -> list[ReportWarning]:
-    """Remarks on the samples as a whole."""
-    found = []
-    if len(samples) < FEW_SAMPLES:
-        found.append(
-            ReportWarning(
-                "There are only {num} samples; scores on so few say little.", {"num": len(samples)}
-            )
-        )
-    num_sizes = len({(sample.width, sample.height) for sample in samples})
-    if num_sizes > 1:
-        found.append(
-            ReportWarning(
-                "The images have {num} different sizes; training resizes them all to one.",
-                {"num": num_sizes},
-            )
-        )
-    num_empty = _count_empty(samples, classes)
-    if num_empty:
-        found.append(
-            ReportWarning(
-                "{num} of {total} masks are empty: they hold no foreground.",
-                {"num": num_empty, "total": len(samples)},
-            )
-        )
-    return found
-
-
-def render_warning(warning: Mapping[str, Any] | ReportWarning) -> str:
-    """The sentence of a warning, fresh or read back from a report."""
-    if isinstance(warning, ReportWarning):
-        return warning.message.format(**warning.facts)
-    return str(warning["message"]).format(**warning["facts"])
-
-
-def _count_empty(samples: Sequence[Sample], classes: Sequence[ClassEntry]) -> int:
-    foreground = [entry.index for entry in classes if not entry.background]
-    return sum(not any(s.class_pixels[index] for index in foreground) for s in samples)
+def _name_of(listed: Any) -> str:
+    """A listed file's name: it stands alone, or with what else is known of it."""
+    return str(listed.get("name") or listed["image"]) if isinstance(listed, dict) else listed

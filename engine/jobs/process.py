@@ -127,9 +127,9 @@ def _task(job: Job) -> Task:
         from engine.jobs.training_task import run_training
 
         return run_training
-    from engine.jobs.import_task import run_import
+    from engine.jobs.import_task import run_derivation, run_import, run_inspection
 
-    return run_import
+    return {"inspect": run_inspection, "import": run_import, "derive": run_derivation}[job.kind]
 
 
 @contextmanager

@@ -1,82 +1,20 @@
-"""Wishes as rows: what a page or a command asks for is validated here and queued.
+"""Wishes about runs as rows: validated here and queued. Those about datasets are in `imports`.
 
 Each function takes the acting user as `actor`.
 """
 
-import re
-import shutil
-from pathlib import PurePath
-from typing import BinaryIO
+from collections.abc import Sequence
 
-from engine.config import TrainConfig
-from engine.datasets.disk import disk_errors
+from engine.config import SplitConfig, TrainConfig
 from engine.datasets.importer import MAX_NAME_CHARS
-from engine.datasets.splits import assign_split
-from engine.datasets.toy import write_toy_zip
-from engine.errors import BadInput
+from engine.datasets.splits import leaks, split_of_run
+from engine.errors import BadInput, Refused
 from engine.jobs.daemon import ensure_worker
-from engine.jobs.import_task import upload_folder
 from engine.models.arithmetic import num_outputs, num_parameters
 from engine.store import datasets, jobs, runs
-from engine.store.database import new_id
+from engine.store.datasets import Sample
+from engine.store.runs import Split
 from engine.workbench import Workbench
-
-_MAX_FILE_NAME_BYTES = 100
-_COPY_BYTES = 1 << 20
-
-
-def submit_upload(workbench: Workbench, stream: BinaryIO, file_name: str, *, actor: str) -> str:
-    """Keep an uploaded file and queue its import; returns the job's id.
-
-    The dataset is named after the file. The file is removed when the import ends.
-
-    Raises:
-        Refused: it cannot be written, because the disk is full for instance.
-    """
-    source = _upload_key(file_name)
-    with disk_errors(), workbench.files.writing(source) as path, open(path, "wb") as file:
-        shutil.copyfileobj(stream, file, _COPY_BYTES)
-    return _submit_import(workbench, source, PurePath(file_name).stem, actor)
-
-
-def submit_toy(workbench: Workbench, name: str, *, actor: str) -> str:
-    """Queue the import of a generated dataset; returns the job's id."""
-    source = _upload_key("toy.zip")
-    with workbench.files.writing(source) as path:
-        write_toy_zip(path)
-    return _submit_import(workbench, source, name, actor)
-
-
-def stop_import(workbench: Workbench, job_id: str, *, actor: str) -> None:
-    """Ask an import to stop; nothing of it remains.
-
-    Raises:
-        NotFound: there is no such job.
-        Refused: it has ended already.
-    """
-    jobs.request_stop(workbench.database, job_id, actor=actor)
-    job = jobs.get(workbench.database, job_id)
-    if job.status == "stopped":
-        # It never started, so no process removes its file.
-        workbench.files.remove(upload_folder(job))
-
-
-def _upload_key(file_name: str) -> str:
-    """Where an uploaded file waits: in a folder of its own, under its name, for messages to use.
-
-    The name comes from a browser; only harmless characters of it are kept.
-    """
-    harmless = re.sub(r"[^\w .()-]", "_", PurePath(file_name).name).encode(errors="replace")
-    # Cut in bytes, as file systems count them, and from the left: the suffix says what it is.
-    name = harmless[-_MAX_FILE_NAME_BYTES:].decode(errors="ignore").strip(" .")
-    return f"uploads/{new_id()}/{name or 'upload'}"
-
-
-def _submit_import(workbench: Workbench, source: str, name: str, actor: str) -> str:
-    payload = {"source": source, "name": name.strip()[:MAX_NAME_CHARS] or "dataset"}
-    job_id = jobs.add(workbench.database, "import", payload, actor=actor)
-    ensure_worker(workbench)
-    return job_id
 
 
 def submit_training(
@@ -89,7 +27,7 @@ def submit_training(
 ) -> str:
     """Queue a training; returns the run's id.
 
-    The split is decided here and stored with the run.
+    The run keeps its own copy of the split.
 
     Args:
         name: what people call the run; None or blank for one made from dataset and recipe.
@@ -98,19 +36,43 @@ def submit_training(
         NotFound: there is no such dataset.
         BadData: the dataset is too small to be split.
         BadInput: the name is too long.
+        Refused: copies of training images would be scored, and the settings do not accept it.
     """
     dataset = datasets.get(workbench.database, dataset_id)
+    samples = datasets.samples(workbench.database, dataset_id)
     run_id = runs.add(
         workbench.database,
         name=_checked_name(name or "") or _default_name(workbench, dataset, config),
         dataset_id=dataset.id,
         config=config,
-        split=assign_split(dataset.num_samples, config.split),
+        split=checked_split(samples, config.split),
         num_parameters=config_parameters(config, dataset),
         actor=actor,
     )
     ensure_worker(workbench)
     return run_id
+
+
+def checked_split(samples: Sequence[Sample], config: SplitConfig) -> Split:
+    """The split that a run with these settings would have.
+
+    Raises:
+        BadData: the dataset is too small to be split.
+        BadSetting: the dataset has no such fold.
+        Refused: copies of training images would be scored, and the settings do not accept it.
+    """
+    split = split_of_run(samples, config)
+    leaking = leaks(samples, split)
+    if leaking and not config.accept_leaks:
+        raise Refused(
+            "{num} samples have copies in another part of the split, such as “{first}” and "
+            "“{second}”, so the scores would be too good. Make a version without the leak on the "
+            "dataset's page, or switch “Accept leaks” (accept_leaks) on.",
+            num=sum(map(len, leaking)),
+            first=samples[leaking[0][0]].name,
+            second=samples[leaking[0][1]].name,
+        )
+    return split
 
 
 def stop_run(workbench: Workbench, run_id: str, *, actor: str) -> None:

@@ -11,14 +11,13 @@ import platform
 import signal
 import threading
 import time
-from typing import IO
+from typing import IO, get_args
 
 import psutil
 
 from engine.errors import ProcessDied
 from engine.jobs.daemon import worker_is_alive
 from engine.jobs.executors.base import Executor, Exit
-from engine.jobs.import_task import upload_folder
 from engine.store import jobs, workers
 from engine.store.jobs import Job, JobKind
 from engine.workbench import Workbench
@@ -35,10 +34,10 @@ SILENCE_SECONDS = 60.0
 """How long a process on another machine may show no sign of life before it counts as dead."""
 REASON_LINES = 15
 
-_WRITTEN_IN = ("uploads/*", "datasets", "datasets/*/cache/*", "runs/*/checkpoints")
+_WRITTEN_IN = ("uploads/*", "drafts/*", "datasets", "datasets/*/cache/*", "runs/*/checkpoints")
 """Where processes write large files and folders under temporary names."""
 
-_KINDS: tuple[JobKind, ...] = ("import", "train")
+_KINDS: tuple[JobKind, ...] = get_args(JobKind)
 
 
 class Worker:
@@ -135,8 +134,6 @@ class Worker:
         if jobs.finish(self.database, job.id, "failed", error=error.to_record()):
             log.warning("Job %s (%s) died: %s.", job.id, job.kind, _cause(ended))
             self._sweep()
-            if job.kind == "import":
-                self.workbench.files.remove(upload_folder(job))
 
     def _sweep(self) -> None:
         """Delete what dead processes left half-written."""

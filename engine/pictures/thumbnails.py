@@ -1,12 +1,14 @@
 """Small WebP pictures for tables and galleries, rendered once and then only served."""
 
 import io
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from engine.pictures.error_maps import ERROR_COLORS
+from engine.pictures.masks import index_png
 
 THUMBNAIL_SIDE_PX = 192
 """Longest side of a thumbnail unless told otherwise."""
@@ -24,6 +26,25 @@ def thumbnail_webp(image: NDArray[np.uint8], longest_side_px: int = THUMBNAIL_SI
         longest_side_px: size to fit into; a smaller image is not enlarged.
     """
     return _webp(_shrunk(Image.fromarray(image).convert("RGB"), longest_side_px))
+
+
+def mask_thumbnail_png(
+    mask: NDArray[np.uint8],
+    colors: Sequence[str],
+    transparent: Collection[int],
+    longest_side_px: int = THUMBNAIL_SIDE_PX,
+) -> bytes:
+    """A small version of a mask to lay over the image's thumbnail, as an index PNG.
+
+    Args:
+        mask: class indices, shape (height, width).
+        colors: see `engine.pictures.masks.index_png`, as the argument after it.
+    """
+    height, width = mask.shape
+    scale = min(1.0, longest_side_px / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = Image.fromarray(mask).resize(size, Image.Resampling.NEAREST)
+    return index_png(np.asarray(small), colors, transparent)
 
 
 def overlay_thumbnail_webp(

@@ -2,14 +2,16 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
 from engine.errors import NotFound, Refused
 from engine.store import schema
 from engine.store.database import Database
+
+SplitName = Literal["train", "val", "test"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,7 +26,12 @@ class ClassEntry:
     background: bool
     """Background is never averaged into a score."""
     source_value: int
-    """Value of the class in the masks as they were imported."""
+    """Value of the class in the masks as they were imported, the first of several; a colour is
+    0xRRGGBB."""
+
+
+# The report grows with the dataset and few readers want it.
+_COLUMNS = tuple(column for column in schema.datasets.c if column.name != "report")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +50,16 @@ class Sample:
     height: int
     class_pixels: tuple[int, ...]
     """Pixels of each class, by class index."""
+    split: SplitName
+    """The part of the dataset's own split it is in."""
+    fold: int | None = None
+    """Of a k-fold split, the fold in which it validates, from 1; None for test samples."""
+    group: str | None = None
+    """Samples with the same group are never divided by a split; None: stands alone."""
+    twins: int | None = None
+    """Number of the cluster of duplicates it is in; None: there is no other like it."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What was measured; see `engine.datasets.quality.SampleFacts`."""
 
     @property
     def stem(self) -> str:
@@ -63,8 +80,15 @@ class Dataset:
     num_channels: int
     """1 when every image is grey, else 3."""
     classes: tuple[ClassEntry, ...]
-    report: dict[str, Any]
-    """What the import found; see `engine.datasets.report`."""
+    plan: dict[str, Any] | None
+    """How it was imported; see `engine.datasets.plan`. None for one of an early version."""
+    parent_id: str | None
+    """The dataset that it corrects; that one may have been deleted."""
+    change: list[dict[str, Any]] | None
+    """What was corrected, as `Note` records; None for an import."""
+    tags: tuple[str, ...]
+    notes: str
+    """What people wrote about it."""
 
 
 def add(
@@ -78,8 +102,15 @@ def add(
     samples: Sequence[Sample],
     report: dict[str, Any],
     actor: str,
+    plan: dict[str, Any] | None = None,
+    parent_id: str | None = None,
+    change: list[dict[str, Any]] | None = None,
 ) -> None:
-    """Record a dataset whose files are in place."""
+    """Record a dataset whose files are in place.
+
+    Args:
+        report: what the import found; see `engine.datasets.report`.
+    """
     with database.writing() as connection:
         connection.execute(
             schema.datasets.insert().values(
@@ -92,6 +123,11 @@ def add(
                 num_channels=num_channels,
                 classes=[_class_to_json(entry) for entry in classes],
                 report=report,
+                plan=plan,
+                parent_id=parent_id,
+                change=change,
+                tags=[],
+                notes="",
             )
         )
         connection.execute(
@@ -106,6 +142,11 @@ def add(
                     "width": sample.width,
                     "height": sample.height,
                     "class_pixels": list(sample.class_pixels),
+                    "split": sample.split,
+                    "fold": sample.fold,
+                    "group_name": sample.group,
+                    "twins": sample.twins,
+                    "facts": sample.facts,
                 }
                 for sample in samples
             ],
@@ -118,11 +159,11 @@ def get(database: Database, dataset_id: str) -> Dataset:
     Raises:
         NotFound: there is none.
     """
-    query = sa.select(schema.datasets).where(schema.datasets.c.id == dataset_id)
+    query = sa.select(*_COLUMNS).where(schema.datasets.c.id == dataset_id)
     with database.reading() as connection:
         row = connection.execute(query).one_or_none()
     if row is None:
-        raise NotFound("There is no dataset “{dataset}”.", dataset=dataset_id)
+        raise _no_dataset(dataset_id)
     return _dataset(row)
 
 
@@ -134,7 +175,7 @@ def find(database: Database, id_or_name: str) -> Dataset:
     """
     table = schema.datasets
     query = (
-        sa.select(table)
+        sa.select(*_COLUMNS)
         .where(sa.or_(table.c.id == id_or_name, table.c.name == id_or_name))
         .order_by((table.c.id == id_or_name).desc(), table.c.created_at.desc())
     )
@@ -147,14 +188,14 @@ def find(database: Database, id_or_name: str) -> Dataset:
 
 def all_newest_first(database: Database) -> list[Dataset]:
     """Every dataset."""
-    query = sa.select(schema.datasets).order_by(schema.datasets.c.created_at.desc())
+    query = sa.select(*_COLUMNS).order_by(schema.datasets.c.created_at.desc())
     with database.reading() as connection:
         return [_dataset(row) for row in connection.execute(query)]
 
 
 def with_content(database: Database, content_hash: str) -> list[Dataset]:
     """The datasets that hold exactly this content."""
-    query = sa.select(schema.datasets).where(schema.datasets.c.content_hash == content_hash)
+    query = sa.select(*_COLUMNS).where(schema.datasets.c.content_hash == content_hash)
     with database.reading() as connection:
         return [_dataset(row) for row in connection.execute(query)]
 
@@ -176,9 +217,64 @@ def samples(database: Database, dataset_id: str) -> list[Sample]:
                 width=row.width,
                 height=row.height,
                 class_pixels=tuple(row.class_pixels),
+                split=row.split,
+                fold=row.fold,
+                group=row.group_name,
+                twins=row.twins,
+                facts=row.facts,
             )
             for row in connection.execute(query)
         ]
+
+
+def report(database: Database, dataset_id: str) -> dict[str, Any]:
+    """What the import found; see `engine.datasets.report`.
+
+    Raises:
+        NotFound: there is no such dataset.
+    """
+    query = sa.select(schema.datasets.c.report).where(schema.datasets.c.id == dataset_id)
+    with database.reading() as connection:
+        found = connection.execute(query).one_or_none()
+    if found is None:
+        raise _no_dataset(dataset_id)
+    return dict(found.report)
+
+
+def corrections_of(database: Database, dataset_id: str) -> list[Dataset]:
+    """The versions that were made from a dataset, oldest first."""
+    query = (
+        sa.select(*_COLUMNS)
+        .where(schema.datasets.c.parent_id == dataset_id)
+        .order_by(schema.datasets.c.created_at)
+    )
+    with database.reading() as connection:
+        return [_dataset(row) for row in connection.execute(query)]
+
+
+def describe(
+    database: Database,
+    dataset_id: str,
+    *,
+    name: str,
+    tags: Sequence[str],
+    notes: str,
+    actor: str,
+) -> None:
+    """Change what people call a dataset and say of it; its content stays as it is.
+
+    Raises:
+        NotFound: there is no such dataset.
+    """
+    table = schema.datasets
+    with database.writing() as connection:
+        outcome = connection.execute(
+            table.update()
+            .where(table.c.id == dataset_id)
+            .values(name=name, tags=list(tags), notes=notes)
+        )
+    if not outcome.rowcount:
+        raise _no_dataset(dataset_id)
 
 
 def delete(database: Database, dataset_id: str, *, actor: str) -> None:
@@ -194,10 +290,14 @@ def delete(database: Database, dataset_id: str, *, actor: str) -> None:
         count = connection.scalar(runs_using)
         if count:
             raise Refused(
-                "{count} runs use this dataset, so it cannot be deleted.",
+                "{count} runs use this dataset, so it cannot be deleted. Delete the runs first.",
                 count=count,
             )
         connection.execute(schema.datasets.delete().where(schema.datasets.c.id == dataset_id))
+
+
+def _no_dataset(dataset_id: str) -> NotFound:
+    return NotFound("There is no dataset “{dataset}”.", dataset=dataset_id)
 
 
 def _class_to_json(entry: ClassEntry) -> dict[str, Any]:
@@ -220,5 +320,9 @@ def _dataset(row: sa.Row[Any]) -> Dataset:
         num_samples=row.num_samples,
         num_channels=row.num_channels,
         classes=tuple(ClassEntry(**entry) for entry in row.classes),
-        report=row.report,
+        plan=row.plan,
+        parent_id=row.parent_id,
+        change=row.change,
+        tags=tuple(row.tags),
+        notes=row.notes,
     )

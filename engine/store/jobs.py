@@ -10,7 +10,7 @@ from engine.errors import NotFound, Refused
 from engine.store import schema
 from engine.store.database import Database, new_id
 
-JobKind = Literal["import", "train"]
+JobKind = Literal["inspect", "import", "derive", "train"]
 JobStatus = Literal["queued", "running", "completed", "stopped", "failed"]
 
 LIVE: tuple[JobStatus, ...] = ("queued", "running")

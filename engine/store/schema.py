@@ -6,6 +6,7 @@ integer counts, and every Dice is derived from them (see `engine.scores.rules`).
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     Float,
@@ -16,9 +17,10 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    Text,
 )
 
-SCHEMA_REVISION = "0001"
+SCHEMA_REVISION = "0002"
 """The newest migration; a database at another revision is upgraded when opened."""
 
 metadata = MetaData()
@@ -35,6 +37,11 @@ datasets = Table(
     Column("num_channels", Integer, nullable=False),
     Column("classes", JSON, nullable=False),
     Column("report", JSON, nullable=False),
+    Column("plan", JSON),
+    Column("parent_id", String(16), index=True),
+    Column("change", JSON),
+    Column("tags", JSON, nullable=False),
+    Column("notes", Text, nullable=False),
 )
 
 samples = Table(
@@ -48,6 +55,35 @@ samples = Table(
     Column("width", Integer, nullable=False),
     Column("height", Integer, nullable=False),
     Column("class_pixels", JSON, nullable=False),
+    Column("split", String(10), nullable=False),
+    Column("fold", Integer),
+    Column("group_name", String(1000)),
+    Column("twins", Integer),
+    Column("facts", JSON, nullable=False),
+)
+
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("actor", String(200), nullable=False),
+    Column("file_name", String(255), nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("touched_at", Float, nullable=False),
+    Column("digests", JSON, nullable=False),
+)
+
+drafts = Table(
+    "drafts",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("source", String(4000), nullable=False),
+    Column("plan", JSON),
+    Column("job_id", ForeignKey("jobs.id"), nullable=False, index=True),
 )
 
 jobs = Table(

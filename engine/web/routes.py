@@ -1,4 +1,4 @@
-"""The routes the server answers itself: its health, and the pictures of datasets and runs.
+"""The routes the server answers itself: its health, pictures of datasets and runs, and uploads.
 
 Pictures never change once written, so a browser may keep them for good. Ids, folders and file
 names are matched against what the workbench itself writes; anything else is not found, whatever
@@ -17,6 +17,8 @@ from starlette.routing import Route
 
 from engine.errors import NotFound
 from engine.store import jobs
+from engine.uploads import CHUNK_BYTES
+from engine.web import uploads
 from engine.workbench import Workbench
 
 logger = logging.getLogger(__name__)
@@ -41,12 +43,20 @@ _OTHER_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosnif
 Handler = Callable[[Request, Workbench], Response]
 
 
-def routes(open: Callable[[], Workbench], prefix: str = "") -> list[Route]:
+def routes(
+    open: Callable[[], Workbench],
+    prefix: str = "",
+    *,
+    on_finished: uploads.OnFinished | None = None,
+    chunk_bytes: int = CHUNK_BYTES,
+) -> list[Route]:
     """The routes to hand to the server.
 
     Args:
         open: gives the workbench; called once per request, so it should keep what it opened.
         prefix: path the server is reached under, such as `/workbench`; no slash at the end.
+        on_finished: called when an upload has arrived as a whole; see `engine.web.uploads`.
+        chunk_bytes: size of an upload's chunks; must stay the same for a home.
     """
     media = f"{prefix}/api/media"
     table: list[tuple[str, Handler]] = [
@@ -56,14 +66,16 @@ def routes(open: Callable[[], Workbench], prefix: str = "") -> list[Route]:
         # Without this, a wrong address would be answered with the front end's page.
         (f"{media}/{{rest:path}}", _nothing),
     ]
-    return [Route(path, _authorised(open, handler), methods=["GET"]) for path, handler in table]
+    reading = [Route(path, _authorised(open, handler), methods=["GET"]) for path, handler in table]
+    writing = uploads.routes(open, prefix, on_finished=on_finished, chunk_bytes=chunk_bytes)
+    return reading + writing
 
 
 def _authorised(open: Callable[[], Workbench], handler: Handler) -> Callable[[Request], Response]:
-    """Put a handler behind the one gate that every request passes.
+    """Put a handler behind the one gate that every reading request passes.
 
-    Who may ask is decided here and nowhere else. The server listens on the loopback interface
-    only, so today that is everybody who can reach it.
+    Who may look is decided here and nowhere else; who may upload is told by a ticket. The server
+    listens on the loopback interface only, so today that is everybody who can reach it.
     """
 
     def answer(request: Request) -> Response:

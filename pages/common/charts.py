@@ -46,7 +46,7 @@ def dice_curves(records: Sequence[EpochRecord], dataset: Dataset, num_planned: i
     for entry in dataset.classes:
         values = [record.val_class_dice[entry.index] for record in records]
         name = class_word(entry)
-        line = _line(epochs, values, _plotly_text(name), class_color(dataset, entry.index))
+        line = _line(epochs, values, plotly_text(name), class_color(dataset, entry.index))
         if entry.background:
             line.line.dash = "dot"
         figure.add_trace(line)
@@ -73,26 +73,7 @@ def run_curves(
     if is_share:
         figure.update_yaxes(range=[0, 1.02])
     for position, (name, (epochs, values)) in enumerate(curves.items()):
-        figure.add_trace(_line(epochs, values, _plotly_text(name), run_color(position)))
-    return figure
-
-
-def class_shares(dataset: Dataset, shares: Sequence[float], title: str) -> go.Figure:
-    """How much of the pixels, or of the images, each class has."""
-    figure = go.Figure(
-        go.Bar(
-            x=list(shares),
-            y=[_plotly_text(entry.name) for entry in dataset.classes],
-            orientation="h",
-            marker_color=[class_color(dataset, entry.index) for entry in dataset.classes],
-            text=[f"{share:.1%}" for share in shares],
-            textposition="auto",
-            hovertemplate="%{y}: %{x:.2%}<extra></extra>",
-        )
-    )
-    _lay_out(figure, title, height_px=110 + 32 * len(dataset.classes))
-    figure.update_xaxes(range=[0, 1.04], tickformat=".0%")
-    figure.update_yaxes(autorange="reversed")
+        figure.add_trace(_line(epochs, values, plotly_text(name), run_color(position)))
     return figure
 
 
@@ -110,7 +91,7 @@ def class_color(dataset: Dataset, index: int) -> str:
 def _epoch_figure(title: str, num_epochs: int) -> go.Figure:
     """An empty plot over the epochs, as wide as the training will be, so that no tick moves."""
     figure = go.Figure()
-    _lay_out(figure, title, height_px=_HEIGHT_PX)
+    lay_out(figure, title, height_px=_HEIGHT_PX)
     figure.update_xaxes(
         title_text=_("epoch"),
         range=[0, num_epochs * 1.02],
@@ -120,7 +101,8 @@ def _epoch_figure(title: str, num_epochs: int) -> go.Figure:
     return figure
 
 
-def _lay_out(figure: go.Figure, title: str, height_px: int) -> None:
+def lay_out(figure: go.Figure, title: str, height_px: int) -> None:
+    """Title, size and legend as on every plot."""
     figure.update_layout(
         title={"text": title, "font": {"size": 15}},
         height=height_px,
@@ -142,6 +124,6 @@ def _line(x: Sequence[int], y: Sequence[float | None], name: str, color: str) ->
     )
 
 
-def _plotly_text(text: str) -> str:
+def plotly_text(text: str) -> str:
     """A person's text for Plotly, which reads some HTML."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -22,16 +22,17 @@ def score(label: str, *, help_text: str | None = None) -> Any:
     )
 
 
+def share(label: str, *, num_digits: int = 1) -> Any:
+    """A share of something, in per cent from 0 to 100."""
+    return st.column_config.NumberColumn(label, format=f"%.{num_digits}f %%")
+
+
 def class_columns(dataset: Dataset, *, as_share: bool = False) -> dict[str, Any]:
     """One column per class, background marked."""
     found = {}
     for entry in dataset.classes:
         label = class_word(entry)
-        found[f"class_{entry.index}"] = (
-            st.column_config.NumberColumn(label, format="percent", width="small")
-            if as_share
-            else score(label)
-        )
+        found[f"class_{entry.index}"] = share(label) if as_share else score(label)
     return found
 
 

@@ -53,6 +53,15 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
+def file_size(num_bytes: int) -> str:
+    """820 kB, 12 MB, 3.4 GB."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6)):
+        if num_bytes >= size:
+            value = num_bytes / size
+            return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
+    return f"{max(1, round(num_bytes / 1e3))} kB" if num_bytes else "0 kB"
+
+
 def without_shared_folders(paths: Sequence[str]) -> list[str]:
     """Paths without the folders at their beginning that all of them share."""
     folders = [path.split("/")[:-1] for path in paths]

@@ -1,7 +1,9 @@
 """Every page and every URL, built and read in one place.
 
-Query parameters: `dataset`, `run`, `image` (a sample's position), `view`, `split`, `recipe`, and
-`runs` of the comparison. They are permalinks: old ones must go on working.
+Query parameters: `dataset`, `run`, `import` (a draft), `image` (a sample's position), `view`,
+`split`, `recipe`, and `runs` of the comparison; of a dataset's samples also `class` (an index),
+`size` (`640x480`), `finding` (a key), `name` (a part of it) and `layout`. They are permalinks: old
+ones must go on working.
 """
 
 from collections.abc import Collection
@@ -16,6 +18,7 @@ ICON = _PAGES / "icon.svg"
 
 DATASETS = "datasets.py"
 DATASET = "dataset.py"
+REVIEW = "review.py"
 TRAIN = "train.py"
 RUNS = "runs.py"
 RUN = "run.py"
@@ -25,6 +28,11 @@ COMPARE = "compare.py"
 def open_dataset(dataset_id: str) -> None:
     """Go to a dataset."""
     st.switch_page(DATASET, query_params={"dataset": dataset_id})
+
+
+def open_review(draft_id: str) -> None:
+    """Go to an import that is looked at before anything is stored."""
+    st.switch_page(REVIEW, query_params={"import": draft_id})
 
 
 def open_run(run_id: str) -> None:
@@ -70,6 +78,12 @@ def remember_image(position: int) -> None:
         st.query_params["image"] = str(position)
 
 
+def clear(*names: str) -> None:
+    """Take query parameters out of the URL."""
+    for name in names:
+        st.query_params.pop(name, None)
+
+
 def remember(name: str, key: str, default: object = None) -> None:
     """Callback of a widget: put its value into the URL, or take it out when it is the default.
 
@@ -91,6 +105,11 @@ def dataset_file(dataset_id: str, kind: str, file_name: str) -> str:
 def run_file(run_id: str, kind: str, file_name: str) -> str:
     """URL of a run's picture; kind is one of `engine.web.routes.RUN_KINDS`."""
     return _media(f"runs/{run_id}/{kind}/{file_name}")
+
+
+def upload_routes() -> str:
+    """Path of the routes that take in files."""
+    return f"{base_path()}/api/uploads"
 
 
 def base_path() -> str:

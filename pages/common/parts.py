@@ -64,7 +64,8 @@ def dataset_card(dataset: Dataset) -> None:
         for sample in samples[::step][:4]
     )
     st.html(f'<div style="display:flex;gap:1.33%">{thumbs}</div>')
-    st.markdown(f"**{formats.plain(dataset.name)}**")
+    tags = "".join(f" :gray-badge[{formats.plain(tag)}]" for tag in dataset.tags)
+    st.markdown(f"**{formats.plain(dataset.name)}**{tags}")
     st.caption(
         _("{samples} samples · {classes} classes · {moment}").format(
             samples=formats.count(dataset.num_samples),
@@ -153,10 +154,11 @@ def selected_position(event: Any, shown: Sequence[int]) -> int | None:
 
 def view_switch(views: Mapping[str, str], default: str, *, key: str) -> str:
     """The switch between the views of a page, kept in the URL; returns the view's name."""
+    # Not as the widget's default: a callback may choose the view too.
+    st.session_state.setdefault(key, links.asked_choice("view", views, default))
     chosen = st.segmented_control(
         _("View"),
         list(views),
-        default=links.asked_choice("view", views, default),
         required=True,
         format_func=views.__getitem__,
         key=key,

@@ -7,19 +7,26 @@ of the caches begin with the database's URL, so that two homes never mix.
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import streamlit as st
 
+from engine import uploads
+from engine.datasets.findings import Finding
 from engine.jobs import logs
 from engine.scores import rules
 from engine.settings import Settings
-from engine.store import datasets, epochs, jobs, runs, scores
+from engine.store import datasets, drafts, epochs, jobs, runs, scores
 from engine.store.datasets import Dataset, Sample
+from engine.store.drafts import Draft
 from engine.store.jobs import Job
 from engine.store.runs import Run
 from engine.store.scores import SampleScore
 from engine.workbench import Workbench, open_workbench
-from pages.common import formats
+from pages.common import dataset_findings, dataset_items, formats
+from pages.common.gallery import Item
+
+_JOBS_LOOKED_THROUGH = 500
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,14 +68,65 @@ def samples(dataset_id: str) -> Sequence[Sample]:
     return _samples(workbench().database.url, dataset_id)
 
 
+def report(dataset_id: str) -> Mapping[str, Any]:
+    """What the import of a dataset found. Raises `NotFound`."""
+    return _report(workbench().database.url, dataset_id)
+
+
+def findings(dataset_id: str) -> tuple[Finding, ...]:
+    """What is to be said about a dataset's quality, the gravest first."""
+    return _findings(workbench().database.url, dataset_id)
+
+
+def findings_by_sample(dataset_id: str) -> Mapping[int, tuple[Finding, ...]]:
+    """The findings about each sample of a dataset, by position."""
+    return _findings_by_sample(workbench().database.url, dataset_id)
+
+
+def gallery_items(dataset_id: str) -> Sequence[Item]:
+    """The cells of a dataset's samples in the gallery, by position."""
+    return _gallery_items(workbench().database.url, dataset_id)
+
+
+def corrections(dataset_id: str) -> list[Dataset]:
+    """The versions that were made from a dataset, oldest first."""
+    return datasets.corrections_of(workbench().database, dataset_id)
+
+
+def runs_of(dataset_id: str) -> list[Run]:
+    """The runs on a dataset, newest first."""
+    return runs.of_dataset(workbench().database, dataset_id)
+
+
 def sample_names(dataset_id: str) -> Sequence[str]:
     """A dataset's sample names, by position, without the folders that all of them share."""
     return _sample_names(workbench().database.url, dataset_id)
 
 
-def import_jobs(limit: int) -> list[Job]:
-    """The newest imports."""
-    return jobs.newest(workbench().database, "import", limit)
+def all_drafts() -> list[Draft]:
+    """Every archive on its way to a dataset, newest first."""
+    return drafts.all_newest_first(workbench().database)
+
+
+def draft(draft_id: str) -> Draft:
+    """One draft. Raises `NotFound`."""
+    return drafts.get(workbench().database, draft_id)
+
+
+def last_import(draft_id: str) -> Job | None:
+    """The newest import of a draft that may be gone by now."""
+    newest = jobs.newest(workbench().database, "import", _JOBS_LOOKED_THROUGH)
+    return next((job for job in newest if job.payload.get("draft") == draft_id), None)
+
+
+def derivations(limit: int) -> list[Job]:
+    """The newest corrections of datasets."""
+    return jobs.newest(workbench().database, "derive", limit)
+
+
+def unfinished_uploads() -> list[uploads.Upload]:
+    """The uploads of the person who asks that can be gone on with."""
+    return uploads.of_actor(workbench(), actor())
 
 
 def all_runs() -> list[Run]:
@@ -122,6 +180,31 @@ def _workbench(database_url: str, home: str) -> Workbench:
 @st.cache_resource(max_entries=16)
 def _samples(database_url: str, dataset_id: str) -> tuple[Sample, ...]:
     return tuple(datasets.samples(workbench().database, dataset_id))
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _report(database_url: str, dataset_id: str) -> Mapping[str, Any]:
+    return datasets.report(workbench().database, dataset_id)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _findings(database_url: str, dataset_id: str) -> tuple[Finding, ...]:
+    return dataset_findings.findings_of(report(dataset_id))
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _findings_by_sample(database_url: str, dataset_id: str) -> Mapping[int, tuple[Finding, ...]]:
+    return dataset_findings.by_sample(findings(dataset_id))
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _gallery_items(database_url: str, dataset_id: str) -> tuple[Item, ...]:
+    return dataset_items.gallery_items(
+        dataset(dataset_id),
+        samples(dataset_id),
+        sample_names(dataset_id),
+        findings_by_sample(dataset_id),
+    )
 
 
 @st.cache_resource(max_entries=16)

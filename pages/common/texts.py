@@ -70,6 +70,9 @@ def choice_word(choice: str) -> str:
         "grey": _("grey"),
         "random": _("random"),
         "interleaved": _("interleaved"),
+        "folders": _("by folders"),
+        "stratified": _("stratified"),
+        "k_fold": _("k-fold"),
         "none": _("none"),
         "batch": _("batch"),
         "group": _("group"),
@@ -136,4 +139,74 @@ def viewer_texts() -> dict[str, str]:
             "1 to 9: switch a layer"
         ),
         "broken": _("{layer} could not be loaded."),
+    }
+
+
+def uploader_texts() -> dict[str, str]:
+    """Every word of the uploader; see `pages.common.uploader.TEXT_KEYS`."""
+    return {
+        "uploader": _("Upload files"),
+        "drop": _("Drop a zip or tar of images and masks here"),
+        "choose": _("Choose a file"),
+        "pause": _("Pause"),
+        "resume": _("Resume"),
+        "again": _("Try again"),
+        "cancel": _("Cancel"),
+        "discard": _("Discard"),
+        "waiting": _("Waits for its turn"),
+        "opening": _("Asking the server"),
+        "comparing": _("Comparing with what has arrived: {percent} %"),
+        "progress": _("{percent} % of {size}"),
+        "speed": _("{speed} MiB/s"),
+        "left_seconds": _("{seconds} s left"),
+        "left_minutes": _("{minutes} min left"),
+        "left_hours": _("{hours} h {minutes} min left"),
+        "finishing": _("Checking the whole file"),
+        "done": _("Arrived"),
+        "paused": _("Paused at {percent} %"),
+        "retrying": _("Connection lost; going on as soon as it is back."),
+        "unfinished": _("{name}: {percent} % arrived. Choose the same file again to go on."),
+        "different": _(
+            "This is not the file that had begun to arrive, so it is sent from its beginning."
+        ),
+        "empty": _("{name} is empty."),
+        "folder": _("{name} is a folder. Make a zip of it first."),
+        "wrong_kind": _("{name} cannot be used here. Choose a file that ends in {endings}."),
+        "unreadable": _("The file cannot be read any more. Choose it again."),
+        "expired": _(
+            "You are no longer signed in here. Reload the page and choose the file again."
+        ),
+        "gone": _(
+            "The server no longer has what had arrived. Try again to send it from its beginning."
+        ),
+        "quota": _(
+            "“{name}” has {size_gib} GiB. You may have {quota_gib} GiB of uploads waiting, and "
+            "have {used_gib} GiB. Finish or cancel another upload first."
+        ),
+        "no_room": _(
+            "“{name}” needs {missing_gib} GiB more. The workbench's disk has {free_gib} GiB free, "
+            "of which {min_free_gib} GiB must stay so. Have space freed there, and go on."
+        ),
+        "refused": _("The server refused the file: {reason}"),
+    }
+
+
+def gallery_texts(count: str) -> dict[str, str]:
+    """Every word of the gallery; see `pages.common.gallery.TEXT_KEYS`.
+
+    Args:
+        count: how many samples there are, in words; may hold `{count}`.
+    """
+    return {
+        "gallery": _("Samples"),
+        "count": count,
+        "empty": _("No samples"),
+        "masks": _("Masks"),
+        "opacity": _("Opacity"),
+        "size": _("Picture size"),
+        "small": _("Small pictures"),
+        "medium": _("Medium pictures"),
+        "large": _("Large pictures"),
+        "broken": _("The picture could not be loaded."),
+        "mask_broken": _("The mask could not be loaded."),
     }

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from engine import commands
 from engine.__main__ import main
+from engine.commands import runs as run_commands
 from engine.datasets.toy import write_toy_zip
 from engine.errors import ProcessDied
 from engine.store import jobs, runs
@@ -65,8 +65,8 @@ def test_waiting_makes_sure_of_a_worker_and_a_failed_run_is_a_failed_command(
         error = ProcessDied("It ended: {cause}.", cause="killed", log="Epoch 1\nout of memory")
         jobs.finish(workbench.database, job.id, "failed", error=error.to_record())
 
-    monkeypatch.setattr(commands, "_WAIT_SECONDS", 0.0)
-    monkeypatch.setattr(commands, "ensure_worker", work_badly)
+    monkeypatch.setattr(run_commands, "_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(run_commands, "ensure_worker", work_badly)
     assert main(["train", "toy", "--wait", "--json"]) == 1
     said = capsys.readouterr()
     assert said.err.splitlines() == ["queued", "failed", "It ended: killed."]

@@ -1,5 +1,6 @@
 """The WORKBENCH_* environment."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,9 @@ def test_without_variables_the_home_is_below_the_current_folder(tmp_path, monkey
     assert settings.database_url == f"sqlite:///{settings.home}/workbench.db"
     assert settings.worker == "local"
     assert settings.worker_idle_seconds == 600
+    assert settings.upload_quota_gib == 50
+    assert settings.min_free_gib == 2
+    assert settings.import_roots == ()
 
 
 def test_every_variable_is_read():
@@ -25,6 +29,9 @@ def test_every_variable_is_read():
             "WORKBENCH_DATABASE_URL": "postgresql+psycopg://lab@db/lab",
             "WORKBENCH_WORKER": "external",
             "WORKBENCH_WORKER_IDLE_SECONDS": "2.5",
+            "WORKBENCH_UPLOAD_QUOTA_GIB": "0.5",
+            "WORKBENCH_MIN_FREE_GIB": "0",
+            "WORKBENCH_IMPORT_ROOTS": os.pathsep.join(["/srv/data", "", "/srv/../mnt", "/mnt"]),
         }
     )
     assert settings == Settings(
@@ -32,12 +39,21 @@ def test_every_variable_is_read():
         database_url="postgresql+psycopg://lab@db/lab",
         worker="external",
         worker_idle_seconds=2.5,
+        upload_quota_gib=0.5,
+        min_free_gib=0,
+        import_roots=(Path("/srv/data"), Path("/mnt")),
     )
 
 
 def test_child_process_sees_the_same_settings(tmp_path):
     settings = Settings(
-        home=tmp_path, database_url="sqlite:///x.db", worker="external", worker_idle_seconds=0.25
+        home=tmp_path,
+        database_url="sqlite:///x.db",
+        worker="external",
+        worker_idle_seconds=0.25,
+        upload_quota_gib=1 / 3,
+        min_free_gib=1e-6,
+        import_roots=(tmp_path / "a b", tmp_path / "数据"),
     )
     assert Settings.from_environment(settings.to_environment()) == settings
 
@@ -47,9 +63,13 @@ def test_empty_variable_counts_as_not_set():
     assert Settings.from_environment(dict.fromkeys(names, "")) == Settings.from_environment({})
 
 
-def test_home_in_a_users_folder_is_expanded(monkeypatch, tmp_path):
+def test_folders_below_a_users_folder_are_expanded(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert Settings.from_environment({"WORKBENCH_HOME": "~/lab"}).home == tmp_path / "lab"
+    settings = Settings.from_environment(
+        {"WORKBENCH_HOME": "~/lab", "WORKBENCH_IMPORT_ROOTS": "~/data"}
+    )
+    assert settings.home == tmp_path / "lab"
+    assert settings.import_roots == (tmp_path / "data",)
 
 
 @pytest.mark.parametrize(
@@ -59,6 +79,8 @@ def test_home_in_a_users_folder_is_expanded(monkeypatch, tmp_path):
         ("WORKBENCH_WORKER_IDLE_SECONDS", "soon", "number of seconds"),
         ("WORKBENCH_WORKER_IDLE_SECONDS", "nan", "number of seconds"),
         ("WORKBENCH_WORKER_IDLE_SECONDS", "-1", "number of seconds"),
+        ("WORKBENCH_UPLOAD_QUOTA_GIB", "50 GB", "number of GiB"),
+        ("WORKBENCH_MIN_FREE_GIB", "-0.5", "number of GiB"),
     ],
 )
 def test_value_that_cannot_be_used_is_refused_by_name(name, value, expected):

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -169,9 +170,25 @@ def links(page: AppTest) -> dict[str, str]:
 
 def viewer_panes(page: AppTest) -> list[dict[str, Any]]:
     """What the page hands to its image viewer."""
-    (component,) = page.get("bidi_component")
-    panes: list[dict[str, Any]] = json.loads(component.proto.json)["panes"]
+    (component,) = components(page, "workbench_viewer")
+    panes: list[dict[str, Any]] = json.loads(component.json)["panes"]
     return panes
+
+
+def gallery(page: AppTest) -> dict[str, Any]:
+    """What the page hands to its gallery; without one, nothing."""
+    return next((json.loads(each.bytes) for each in components(page, "workbench_gallery")), {})
+
+
+def gallery_positions(page: AppTest) -> list[int]:
+    """The samples in the gallery, in their order."""
+    return list(accumulate(gallery(page)["items"]["steps"]))
+
+
+def components(page: AppTest, name: str) -> list[Any]:
+    """The components of a kind, as they are sent to the browser."""
+    found = [component.proto for component in page.get("bidi_component")]
+    return [proto for proto in found if proto.component_name == name]
 
 
 def figures(page: AppTest) -> dict[str, dict[str, Any]]:

@@ -79,17 +79,9 @@ def test_colours_of_runs_begin_anew_after_the_last():
     assert len(set(charts.RUN_COLORS)) == len(charts.RUN_COLORS)
 
 
-def test_shares_have_a_bar_for_every_class_in_its_colour(dataset):
-    figure = charts.class_shares(dataset, [0.9, 0.0999, 0.0001], "Pixels")
-    (bars,) = figure.data
-    assert list(bars.y) == ["background", "class 1", "class 2"]
-    assert list(bars.text) == ["90.0%", "10.0%", "0.0%"]
-    assert list(bars.marker.color) == ["#8c8c8c", "#E69F00", "#56B4E9"]
-
-
 def test_name_with_html_is_no_html_in_a_plot(dataset):
     named = [replace(entry, name="<b>&</b>") for entry in dataset.classes]
-    figure = charts.class_shares(replace(dataset, classes=tuple(named)), [1, 0, 0], "Pixels")
-    assert set(figure.data[0].y) == {"&lt;b&gt;&amp;&lt;/b&gt;"}
+    figure = charts.dice_curves(RECORDS, replace(dataset, classes=tuple(named)), num_planned=3)
+    assert "&lt;b&gt;&amp;&lt;/b&gt;" in names(figure)
     curves = charts.run_curves("Loss", {"<i>a</i>": ([1], [1])}, is_share=False)
     assert names(curves) == ["&lt;i&gt;a&lt;/i&gt;"]

@@ -1,42 +1,54 @@
-"""The Datasets page: bring one in, watch the import, open one."""
+"""The Datasets page: bring one in, watch what is on its way, open one."""
+
+import json
 
 import pytest
 
+from engine import uploads
+from engine.datasets.versions import Change
 from engine.errors import BadData
-from engine.store import jobs
+from engine.jobs import imports
+from engine.jobs.imports import describe_dataset, submit_change
+from engine.store import drafts, jobs
 from tests.pages.support import ACTOR, MARKUP, MARKUP_SHOWN, links, title, words
 
-ZIP = b"PK\x05\x06" + bytes(18)
-"""The smallest zip there is: it holds nothing."""
-
-
-def import_jobs(workbench):
-    return jobs.newest(workbench.database, "import", 100)
+USER = "test@example.com"
+"""Whom the page takes the reader for."""
 
 
 @pytest.fixture
-def add_import(workbench):
-    """Queues an import and, asked to, starts it."""
+def add_draft(workbench):
+    """Brings an archive in; its first job is queued, or started, or has ended."""
 
-    def add_import(name="Cells", *, started=False):
-        payload = {"source": "uploads/0123/cells.zip", "name": name}
-        job_id = jobs.add(workbench.database, "import", payload, actor=ACTOR)
-        if started:
-            assert jobs.claim(workbench.database, "import").id == job_id
-        return job_id
+    def add_draft(
+        name="Cells", *, kind="inspect", status="queued", error=None, names=("a.png", "b.png")
+    ):
+        draft_id = f"{len(drafts.all_newest_first(workbench.database)):08x}"
+        job_id = drafts.add(
+            workbench.database,
+            draft_id=draft_id,
+            name=name,
+            source="uploads/0123/cells.zip",
+            kind=kind,
+            actor=ACTOR,
+        )
+        if names:
+            with workbench.files.writing(imports.names_key(draft_id)) as path:
+                path.write_text(json.dumps(names))
+        if status != "queued":
+            assert jobs.claim(workbench.database, kind).id == job_id
+        if status not in ("queued", "running"):
+            record = error.to_record() if error else None
+            jobs.finish(workbench.database, job_id, status, error=record)
+        return drafts.get(workbench.database, draft_id)
 
-    return add_import
+    return add_draft
 
 
-@pytest.fixture
-def add_failed_import(workbench, add_import):
-    def add_failed_import(name="Cells", error=None):
-        job_id = add_import(name, started=True)
-        failure = error or BadData("“{file}” is no picture.", file="a.png")
-        jobs.finish(workbench.database, job_id, "failed", error=failure.to_record())
-        return job_id
-
-    return add_failed_import
+def upload_data(page):
+    """What the page hands to its uploader."""
+    (component,) = page.get("bidi_component")
+    return json.loads(component.proto.json)
 
 
 def test_empty_workbench_offers_a_toy_dataset(open_page):
@@ -45,6 +57,7 @@ def test_empty_workbench_offers_a_toy_dataset(open_page):
     assert "No datasets yet" in words(page)
     assert [button.key for button in page.button] == ["datasets_toy"]
     assert not page.progress
+    assert not page.text_input
 
 
 def test_toy_button_queues_one_import_and_shows_it_waiting(open_page, workbench):
@@ -52,96 +65,136 @@ def test_toy_button_queues_one_import_and_shows_it_waiting(open_page, workbench)
     page.button(key="datasets_toy").click().run()
     page.run()
     assert not page.exception
-    (job,) = import_jobs(workbench)
-    assert job.status == "queued"
-    assert job.payload["name"] == "Toy circles and rectangles"
-    assert workbench.files.path(job.payload["source"]).stat().st_size > 0
+    (job,) = jobs.newest(workbench.database, "import", 10)
+    (draft,) = drafts.all_newest_first(workbench.database)
+    assert (job.status, job.actor) == ("queued", USER)
+    assert draft.name == "Toy circles and rectangles"
+    assert workbench.files.path(draft.source).stat().st_size > 0
     assert [bar.text for bar in page.progress] == [
         "Importing Toy circles and rectangles: Waiting for a free slot"
     ]
     assert "No datasets yet" not in words(page)
 
 
-def test_upload_queues_exactly_one_import_over_further_reruns(open_page, workbench):
-    page = open_page("datasets.py")
-    page.file_uploader[0].upload("my cells.zip", ZIP).run()
-    for _ in range(3):
-        page.run()
-    assert not page.exception
-    (job,) = import_jobs(workbench)
-    assert job.payload["name"] == "my cells"
-    assert job.actor == "test@example.com"
-    assert workbench.files.path(job.payload["source"]).read_bytes() == ZIP
-    assert page.file_uploader[0].value is None
+def test_uploader_may_upload_as_the_reader_and_knows_what_is_unfinished(open_page, workbench):
+    mine = uploads.open_upload(workbench, "mine.zip", 100, actor=USER)
+    uploads.open_upload(workbench, "other.zip", 100, actor=ACTOR)
+    data = upload_data(open_page("datasets.py"))
+    assert data["url"] == "/api/uploads"
+    assert uploads.actor_of(workbench, data["ticket"]) == USER
+    assert data["unfinished"] == [
+        {"id": mine.id, "name": "mine.zip", "size_bytes": 100, "offset_bytes": 0}
+    ]
+    assert ".zip" in data["accepts"] and ".png" not in data["accepts"]
 
 
-def test_same_file_can_be_uploaded_again(open_page, workbench):
-    page = open_page("datasets.py")
-    for _ in range(2):
-        page.file_uploader[0].upload("cells.zip", ZIP).run()
-    assert not page.exception
-    sources = [job.payload["source"] for job in import_jobs(workbench)]
-    assert len(sources) == 2
-    assert sources[0] != sources[1]
-
-
-def test_live_import_shows_its_progress(open_page, workbench, add_import):
-    job_id = add_import(started=True)
-    jobs.set_progress(workbench.database, job_id, "writing", 0.4)
+def test_file_that_has_arrived_opens_its_review(open_page, add_draft, monkeypatch):
+    draft = add_draft()
+    arrived = {"upload": "u1", "draft": draft.id, "name": "cells.zip"}
+    monkeypatch.setattr("pages.common.review.arrivals.uploader", lambda **_: arrived)
     page = open_page("datasets.py")
     assert not page.exception
-    assert [(bar.value, bar.text) for bar in page.progress] == [(40, "Importing Cells: Writing")]
+    assert title(page) == "Cells"
+    assert page.query_params == {"import": draft.id}
+
+
+def test_live_work_shows_its_progress_and_can_be_stopped(open_page, workbench, add_draft):
+    draft = add_draft(status="running")
+    jobs.set_progress(workbench.database, draft.job.id, "reading", 0.4)
+    page = open_page("datasets.py")
+    assert not page.exception
+    assert [(bar.value, bar.text) for bar in page.progress] == [(40, "Looking into Cells: Reading")]
     assert not page.error
     assert "No datasets yet" not in words(page)
+    page.button(key=f"datasets_stop_{draft.job.id}").click().run()
+    assert jobs.get(workbench.database, draft.job.id).stop_requested
+    assert page.button(key=f"datasets_stop_{draft.job.id}").disabled
 
 
-def test_import_that_has_ended_well_leaves_no_progress_bar(
-    open_page, workbench, dataset, add_import
-):
-    job_id = add_import(started=True)
-    jobs.finish(workbench.database, job_id, "completed", result={"dataset": dataset.id})
-    page = open_page("datasets.py")
-    assert not page.exception
-    assert not page.progress
-    assert not page.error
-
-
-def test_failed_import_shows_reason_and_log(open_page, add_failed_import):
+def test_what_failed_says_why_with_its_log_and_can_still_be_reviewed(open_page, add_draft):
     error = BadData("“{file}” is no picture.", file="a_1.png", log="line 7\nline 8")
-    add_failed_import(error=error)
+    draft = add_draft(status="failed", error=error)
     page = open_page("datasets.py")
     assert not page.exception
-    assert "**Cells** was not imported." in words(page)
+    assert "**Cells**" in words(page)
     assert [alert.value for alert in page.error] == [r"“a\_1\.png” is no picture\."]
     assert [code.value for code in page.code] == ["line 7\nline 8"]
     assert not page.progress
+    page.button(key=f"datasets_review_{draft.id}").click().run()
+    assert title(page) == "Cells"
 
 
-def test_failure_without_a_log_shows_none(open_page, add_failed_import):
-    add_failed_import()
+def test_archive_that_could_not_be_opened_can_only_be_discarded(open_page, workbench, add_draft):
+    draft = add_draft(status="failed", error=BadData("It is no zip."), names=())
     page = open_page("datasets.py")
+    keys = [button.key for button in page.button]
+    assert f"datasets_review_{draft.id}" not in keys
+    page.button(key=f"datasets_discard_{draft.id}").click().run()
     assert not page.exception
-    assert page.error
-    assert not page.code
+    assert drafts.all_newest_first(workbench.database) == []
+    assert "Cells" not in words(page)
 
 
-def test_dismissed_failure_stays_away_and_the_others_stay(open_page, add_failed_import):
-    kept, dismissed = add_failed_import("Kept"), add_failed_import("Dismissed")
+def test_discarding_one_leaves_the_others(open_page, workbench, add_draft):
+    kept, gone = add_draft("Kept", status="stopped"), add_draft("Gone", status="stopped")
     page = open_page("datasets.py")
-    page.button(key=f"datasets_dismiss_{dismissed}").click().run()
+    page.button(key=f"datasets_discard_{gone.id}").click().run()
+    assert not page.exception
+    assert [draft.id for draft in drafts.all_newest_first(workbench.database)] == [kept.id]
+    assert "**Kept**" in words(page)
+    assert "Gone" not in words(page)
+
+
+def test_version_being_made_is_shown_and_can_be_stopped(open_page, workbench, dataset):
+    job_id = submit_change(
+        workbench, dataset.id, Change(leave_out=(1,)), name="Cells v2", actor=ACTOR
+    )
+    page = open_page("datasets.py")
+    assert [bar.text for bar in page.progress] == ["Making Cells v2: Waiting for a free slot"]
+    page.button(key=f"datasets_stop_{job_id}").click().run()
     page.run()
     assert not page.exception
-    assert "**Kept** was not imported." in words(page)
-    assert "Dismissed" not in words(page)
-    assert page.button(key=f"datasets_dismiss_{kept}")
+    assert jobs.get(workbench.database, job_id).status == "stopped"
+    assert not page.progress
 
 
-def test_failure_of_the_day_before_yesterday_is_not_shown(open_page, clock, add_failed_import):
-    clock.now -= 2 * 24 * 3600
-    add_failed_import()
+def test_version_that_could_not_be_made_says_why_until_it_is_dismissed(
+    open_page, workbench, dataset, clock
+):
+    job_id = submit_change(workbench, dataset.id, Change(leave_out=(1,)), name="v2", actor=ACTOR)
+    jobs.claim(workbench.database, "derive")
+    jobs.finish(workbench.database, job_id, "failed", error=BadData("No.").to_record())
     page = open_page("datasets.py")
+    assert "**v2** was not made." in words(page)
+    page.button(key=f"datasets_dismiss_{job_id}").click().run()
+    page.run()
     assert not page.exception
+    assert "was not made" not in words(page)
     assert not page.error
+
+
+def test_folders_of_the_server_are_not_offered_where_none_is_allowed(open_page):
+    page = open_page("datasets.py")
+    assert "datasets_server" not in page.session_state
+
+
+def test_folder_of_the_server_is_looked_into(open_page, workbench, monkeypatch, tmp_path):
+    (tmp_path / "shared" / "cells").mkdir(parents=True)
+    (tmp_path / "shared" / "more.zip").write_bytes(bytes(2_000_000))
+    (tmp_path / "shared" / "notes.txt").write_text("no archive")
+    monkeypatch.setenv("WORKBENCH_IMPORT_ROOTS", str(tmp_path / "shared"))
+    page = open_page("datasets.py")
+    # Nothing on the disk is looked for while the list is closed.
+    assert not page.selectbox
+    page.session_state["datasets_server"] = True
+    page.run()
+    assert page.selectbox(key="datasets_server_entry").options == ["cells/", "more.zip · 2.0 MB"]
+    page.button(key="datasets_server_import").click().run()
+    assert not page.exception
+    (draft,) = drafts.all_newest_first(workbench.database)
+    assert draft.source == str(tmp_path / "shared" / "cells")
+    assert (draft.name, draft.job.kind, draft.actor) == ("cells", "inspect", USER)
+    assert page.query_params == {"import": draft.id}
 
 
 def test_cards_stand_newest_first_and_say_what_the_dataset_holds(open_page, add_dataset):
@@ -201,15 +254,37 @@ def test_page_that_does_not_exist_falls_back_to_the_first(open_page, add_dataset
         assert "**Set 0**" not in words(page)
 
 
-def test_name_with_markup_is_shown_literally(open_page, add_dataset, add_failed_import, add_import):
+def test_search_finds_names_and_tags_and_only_where_there_are_many(
+    open_page, workbench, add_dataset
+):
+    for number in range(12):
+        add_dataset(f"Set {number}", 2)
+    assert not open_page("datasets.py").text_input
+    tagged = add_dataset("Another", 2)
+    describe_dataset(
+        workbench, tagged.id, name="Another", tags=["Set of 2026"], notes="", actor=ACTOR
+    )
+    page = open_page("datasets.py")
+    page.text_input(key="datasets_search").set_value("SET 7").run()
+    assert [text.value for text in page.markdown] == ["**Set 7**"]
+    page.text_input(key="datasets_search").set_value("set 2026").run()
+    assert not page.exception
+    assert [text.value for text in page.markdown] == ["**Another** :gray-badge[Set of 2026]"]
+    page.text_input(key="datasets_search").set_value(tagged.id).run()
+    assert len([text.value for text in page.markdown]) == 1
+    page.text_input(key="datasets_search").set_value("nothing").run()
+    assert not [text.value for text in page.markdown]
+    assert "No dataset has these words" in words(page)
+
+
+def test_name_with_markup_is_shown_literally(open_page, add_dataset, add_draft):
     add_dataset(MARKUP)
-    add_failed_import(MARKUP)
-    add_import(MARKUP)
+    add_draft(MARKUP, status="failed", error=BadData("No."))
+    add_draft(MARKUP)
     page = open_page("datasets.py")
     assert not page.exception
-    assert f"**{MARKUP_SHOWN}** was not imported." in [text.value for text in page.markdown]
-    assert f"**{MARKUP_SHOWN}**" in [text.value for text in page.markdown]
-    assert page.progress[0].text.startswith(f"Importing {MARKUP_SHOWN}: ")
+    assert [text.value for text in page.markdown].count(f"**{MARKUP_SHOWN}**") == 2
+    assert page.progress[0].text.startswith(f"Looking into {MARKUP_SHOWN}: ")
     shown = [
         element.value for kind in ("markdown", "caption", "html") for element in page.get(kind)
     ]

@@ -1,10 +1,12 @@
 """The Train page: dataset and recipe, every setting, what the run will be, and its start."""
 
+import dataclasses
+
 import pytest
 
 from engine.config import RECIPES, leaf_fields, with_changes
 from engine.errors import BadSetting
-from engine.store import runs
+from engine.store import datasets, runs
 from tests.pages.support import MARKUP, MARKUP_SHOWN, links, metrics, title, words
 
 START = "Start training"
@@ -88,6 +90,7 @@ def test_tutorial_network_has_as_many_parameters_as_the_tutorial_says(open_page,
 def test_changed_settings_change_the_numbers_and_are_named(open_page, add_dataset):
     add_dataset(num_samples=20, rectangles=False)
     page = open_page("train.py", recipe="tutorial")
+    setting(page, "tutorial", "split_method").set_value("random")
     setting(page, "tutorial", "val_share").set_value(0.25)
     setting(page, "tutorial", "test_share").set_value(0.0)
     setting(page, "tutorial", "batch_size").set_value(8)
@@ -103,7 +106,8 @@ def test_changed_settings_change_the_numbers_and_are_named(open_page, add_datase
         "Parameters": f"{7_697_345 - 2 * 64 * 9:,}",
     }
     assert (
-        "Changed from the recipe: Colour channels, Validation share, Test share, Batch size"
+        "Changed from the recipe: Colour channels, Split method, Validation share, Test share, "
+        "Batch size"
         in words(page)
     )
     assert "Settings as in the recipe." not in words(page)
@@ -136,12 +140,87 @@ def test_setting_that_cannot_be_used_blocks_the_start_with_the_engine_s_sentence
     assert runs.all_newest_first(workbench.database) == []
 
 
-def test_dataset_too_small_to_be_split_blocks_the_start(open_page, add_dataset):
-    add_dataset(num_samples=1)
-    page = open_page("train.py")
+def test_dataset_too_small_to_be_split_blocks_the_start(open_page, dataset, workbench):
+    (first, *_others) = datasets.samples(workbench.database, dataset.id)
+    page = open_page("train.py", dataset=add_version(workbench, dataset, [first]))
+    setting(page, "quick", "split_method").set_value("random").run()
     assert not page.exception
     assert "The dataset has 1 sample; at least 2 are needed" in words(page)
     assert not start_buttons(page)
+
+
+def add_version(workbench, dataset, samples):
+    """A dataset with the pictures of another one, but not its split; returns its id."""
+    datasets.add(
+        workbench.database,
+        dataset_id="1eaf1eaf",
+        name="Version",
+        content_hash="f" * 64,
+        num_channels=1,
+        classes=dataset.classes,
+        samples=samples,
+        report=datasets.report(workbench.database, dataset.id),
+        actor="ada",
+        plan=dataset.plan,
+    )
+    return "1eaf1eaf"
+
+
+def add_leak(workbench, dataset):
+    """A dataset in which two samples are copies in two parts of the split."""
+    leaking = [
+        dataclasses.replace(
+            sample,
+            split={0: "train", 1: "test", 2: "val"}.get(sample.position, "train"),
+            twins=0 if sample.position < 2 else None,
+        )
+        for sample in datasets.samples(workbench.database, dataset.id)
+    ]
+    return add_version(workbench, dataset, leaking)
+
+
+def test_leak_blocks_the_start_and_both_ways_out_are_there(open_page, dataset, workbench):
+    leaking = add_leak(workbench, dataset)
+    page = open_page("train.py", dataset=leaking)
+    assert not page.exception
+    assert "2 samples have copies in another part of the split" in words(page)
+    assert not start_buttons(page)
+    assert not page.metric
+    assert f"dataset={leaking}&view=quality" in links(page)["See the leak and fix it"]
+    setting(page, "quick", "accept_leaks").set_value(True).run()
+    assert not page.exception
+    assert not page.error
+    assert "2 samples have copies in another part of the split; the scores will be too good." in (
+        words(page)
+    )
+    start_buttons(page)[0].click().run()
+    assert not page.exception
+    (run,) = runs.all_newest_first(workbench.database)
+    assert run.config.split.accept_leaks
+
+
+def test_another_split_of_the_run_keeps_copies_together(open_page, dataset, workbench):
+    page = open_page("train.py", dataset=add_leak(workbench, dataset))
+    setting(page, "quick", "split_method").set_value("random").run()
+    assert not page.exception
+    assert start_buttons(page)
+    assert not page.error
+    assert "have copies in another part" not in words(page)
+
+
+def test_split_of_the_run_is_the_dataset_s_unless_another_one_is_asked_for(
+    open_page, dataset, workbench
+):
+    page = open_page("train.py", dataset=dataset.id)
+    samples = datasets.samples(workbench.database, dataset.id)
+    split = [sample.split for sample in samples]
+    assert [metrics(page)[name] for name in ("Training", "Validation", "Test")] == [
+        str(split.count(name)) for name in ("train", "val", "test")
+    ]
+    start_buttons(page)[0].click().run()
+    (run,) = runs.all_newest_first(workbench.database)
+    stored = runs.split_of(workbench.database, run.id)
+    assert all(samples[position].split == name for name in stored for position in stored[name])
 
 
 def test_corrected_setting_gives_the_start_back(open_page, dataset):

@@ -11,8 +11,16 @@ import pytest
 import tifffile
 from PIL import Image
 
-from engine.datasets import decode
-from engine.datasets.decode import count_pixels, decode_image, decode_mask, read_image
+from engine.datasets import decode_errors
+from engine.datasets.decode import (
+    PictureHeader,
+    count_pixels,
+    decode_image,
+    decode_mask,
+    image_turns,
+    read_header,
+    read_image,
+)
 from engine.errors import BadData
 
 Encode = Callable[..., bytes]
@@ -33,16 +41,24 @@ def exif(orientation: int) -> Image.Exif:
     return tags
 
 
+def animated(encode: Encode, image: np.ndarray, format: str) -> bytes:
+    frames = [Image.fromarray(image), Image.fromarray(255 - image)]
+    return encode(frames[0], format, save_all=True, append_images=frames[1:])
+
+
 def palette_image(palette: list[int]) -> Image.Image:
     image = Image.fromarray(np.array([[0, 1], [2, 1]], np.uint8))
     image.putpalette(palette)
     return image
 
 
-@pytest.mark.parametrize("format", ["PNG", "TIFF"])
+@pytest.mark.parametrize("format", ["PNG", "TIFF", "BMP", "GIF", "WEBP"])
 def test_grey_and_colour_images_come_out_unchanged(encode: Encode, format: str) -> None:
-    assert (decode_image(encode(GREY, format), "x") == GREY).all()
-    assert (decode_image(encode(COLOR, format), "x") == COLOR).all()
+    options = {"lossless": True} if format == "WEBP" else {}
+    grey = decode_image(encode(GREY, format, **options), "x")
+    # WebP has no grey.
+    assert (grey == (np.dstack([GREY] * 3) if format == "WEBP" else GREY)).all()
+    assert (decode_image(encode(COLOR, format, **options), "x") == COLOR).all()
 
 
 def test_a_jpeg_comes_out_in_the_mode_it_has(encode: Encode) -> None:
@@ -116,7 +132,37 @@ def test_pictures_come_out_upright(encode: Encode, orientation: int, format: str
     }[orientation]
     data = encode(np.ascontiguousarray(stored), format, exif=exif(orientation))
     assert (decode_image(data, "x") == GREY).all()
-    assert (decode_mask(data, "x") == GREY).all()
+    assert (decode_mask(data, "x").values == GREY).all()
+    as_stored = read_image(data, "x", upright=False)
+    assert (as_stored.pixels == stored).all()
+    assert as_stored.browser_suffix is None or orientation == 1
+    header = read_header(data, "x")
+    assert (header.height, header.width) == stored.shape
+    assert header.orientation == orientation
+    assert header.upright_size == (3, 2)
+
+
+def header(width: int, height: int, orientation: int = 1) -> PictureHeader:
+    return PictureHeader(
+        width=width,
+        height=height,
+        num_pages=1,
+        num_channels=3,
+        mode="RGB",
+        format="JPEG",
+        orientation=orientation,
+    )
+
+
+def test_an_image_is_turned_where_its_mask_fits_it_upright() -> None:
+    image = header(1600, 1200, 6)
+    assert image_turns(image, header(1200, 1600))
+    assert image_turns(image, header(1200, 1599))
+    assert image_turns(image, header(1600, 1200, 6))
+    assert not image_turns(image, header(1600, 1200))
+    assert not image_turns(image, header(1600, 1199))
+    assert image_turns(header(512, 512, 8), header(512, 512))
+    assert image_turns(header(1600, 1200, 3), header(1600, 1200))
 
 
 def test_only_files_that_browsers_show_alike_are_kept(encode: Encode) -> None:
@@ -132,9 +178,14 @@ def test_only_files_that_browsers_show_alike_are_kept(encode: Encode) -> None:
         "palette": read_image(encode(palette_image([1, 2, 3] * 3)), "x"),
         "deep": read_image(encode(deep), "x"),
         "turned": read_image(encode(COLOR, "JPEG", exif=exif(6)), "x"),
-        "animated": read_image(encode(frames[0], save_all=True, append_images=frames[1:]), "x"),
+        "animated": read_image(
+            encode(frames[0], save_all=True, append_images=frames[1:]), "x", page=0
+        ),
         "hidden tail": read_image(encode(GREY) + b"<script>", "x"),
         "hidden jpeg tail": read_image(encode(GREY, "JPEG") + b"PK\x03\x04", "x"),
+        "webp": read_image(encode(COLOR, "WEBP", lossless=True), "x"),
+        "gif": read_image(encode(GREY, "GIF"), "x"),
+        "bmp": read_image(encode(COLOR, "BMP"), "x"),
     }
     kept = {name: found.browser_suffix for name, found in suffixes.items() if found.browser_suffix}
     assert kept == {"grey png": ".png", "colour png": ".png", "jpeg": ".jpg"}
@@ -147,26 +198,67 @@ def test_masks_keep_their_raw_values(encode: Encode) -> None:
     palette.putpalette([n // 3 for n in range(768)])
     for image in (values, palette, np.dstack([values, alpha]), np.dstack([values] * 3)):
         mask = decode_mask(encode(image), "x")
-        assert mask.dtype == np.uint8 and mask.tolist() == values.tolist()
+        assert mask.values.dtype == np.uint8 and mask.values.tolist() == values.tolist()
+        assert not mask.is_color and not mask.lossy
+        assert (mask.palette is not None) == (image is palette)
     two_level = decode_mask(encode(Image.fromarray(np.array([[True, False]]))), "x")
-    assert two_level.tolist() == [[1, 0]]
+    assert two_level.values.tolist() == [[1, 0]]
+
+
+@pytest.mark.parametrize("format", ["PNG", "GIF", "BMP", "TIFF"])
+def test_palette_masks_give_their_indices_and_their_colours(encode: Encode, format: str) -> None:
+    mask = decode_mask(encode(palette_image([0, 0, 0, 128, 0, 0, 1, 2, 255]), format), "x")
+    assert mask.values.tolist() == [[0, 1], [2, 1]] and not mask.is_color
+    assert mask.palette is not None and mask.palette[:3] == (0x000000, 0x800000, 0x0102FF)
+
+
+def test_colour_masks_give_packed_colours(encode: Encode) -> None:
+    colors = np.array([[[0, 0, 0], [255, 128, 1]]], np.uint8)
+    for data in (encode(colors), encode(colors, "TIFF"), tiff(colors.astype(np.uint16))):
+        mask = decode_mask(data, "x")
+        assert mask.is_color and mask.values.dtype == np.uint32 and mask.palette is None
+        assert mask.values.tolist() == [[0, 0xFF8001]]
+    deep = decode_mask(tiff(colors.astype(np.uint16) * 257), "x")
+    assert deep.values.tolist() == [[0, 0xFF8001]]
+    assert decode_mask(encode(Image.new("CMYK", (1, 1), (9, 99, 0, 0)), "TIFF"), "x").is_color
+
+
+def test_the_opacity_is_the_mask_only_where_the_colour_is_constant(encode: Encode) -> None:
+    alpha = np.array([[0, 255, 255]] * 2, np.uint8)
+    white = np.full((2, 3, 3), 255, np.uint8)
+    assert decode_mask(encode(np.dstack([white, alpha])), "x").values.tolist() == alpha.tolist()
+    black = np.zeros_like(GREY)
+    assert decode_mask(encode(np.dstack([black, alpha])), "x").values.tolist() == alpha.tolist()
+    assert decode_mask(encode(np.dstack([GREY, alpha])), "x").values.tolist() == GREY.tolist()
+    opaque = np.full_like(alpha, 255)
+    assert decode_mask(encode(np.dstack([white, opaque])), "x").values.tolist() == [[255] * 3] * 2
+
+
+def test_lossy_masks_are_told_and_their_blurred_greys_are_grey(encode: Encode) -> None:
+    grey = np.kron(np.array([[0, 255], [255, 0]], np.uint8), np.ones((16, 16), np.uint8))
+    tinted = np.dstack([grey, np.where(grey, grey - 9, grey), grey])
+    for format in ("JPEG", "WEBP"):
+        mask = decode_mask(encode(tinted, format), "x")
+        assert mask.lossy and not mask.is_color
+        assert abs(mask.values.astype(int) - grey).max() < 20
+    exact = decode_mask(encode(tinted, "WEBP", lossless=True), "x")
+    assert not exact.lossy and exact.is_color
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32, np.float64])
 def test_deep_masks_keep_their_raw_values(dtype: type) -> None:
     values = np.array([[0, 1], [300, 65535]])
     mask = decode_mask(tiff(values.astype(dtype)), "x")
-    assert mask.dtype == np.uint16 and mask.tolist() == values.tolist()
+    assert mask.values.dtype == np.uint16 and mask.values.tolist() == values.tolist()
 
 
-def test_colour_coded_masks_are_named(encode: Encode) -> None:
-    with pytest.raises(BadData, match=r"“a\.png” is a colour-coded mask"):
-        decode_mask(encode(COLOR), "a.png")
-    with pytest.raises(BadData, match="colour-coded"):
-        decode_mask(encode(Image.new("CMYK", (1, 1), (9, 99, 0, 0)), "TIFF"), "a.tif")
+def test_soft_masks_between_0_and_1_are_scaled_and_hard_ones_are_not() -> None:
+    soft = decode_mask(tiff(np.array([[0, 0.5, 1]], np.float32)), "x")
+    assert soft.values.dtype == np.uint8 and soft.values.tolist() == [[0, 128, 255]]
+    assert decode_mask(tiff(np.array([[0, 1, 1]], np.float32)), "x").values.tolist() == [[0, 1, 1]]
 
 
-@pytest.mark.parametrize("value", [0.5, -1, 65536, np.nan, np.inf])
+@pytest.mark.parametrize("value", [1.5, -1, -0.5, 65536, np.nan, np.inf])
 def test_values_that_are_no_classes_are_named(value: float) -> None:
     with pytest.raises(BadData, match=r"“a\.tif” holds values that are no class values"):
         decode_mask(tiff(np.array([[0, value]], np.float32)), "a.tif")
@@ -186,15 +278,60 @@ def test_truncated_and_foreign_files_are_named(
     with pytest.raises(BadData, match=r"“a\.png” is empty \(0 bytes\)"):
         read(b"", "a.png")
     with pytest.raises(BadData, match="not a picture"):
-        read(encode(noise, "GIF"), "a.png")
+        read(encode(noise, "PPM"), "a.png")
 
 
-def test_a_stack_of_pages_is_named() -> None:
-    stack = np.zeros((5, 4, 4), np.uint8)
-    with pytest.raises(BadData, match=r"“a\.tif” is a TIFF with 5 pages"):
-        decode_image(tiff(stack, photometric="minisblack"), "a.tif")
-    with pytest.raises(BadData, match="with 5 pages"):
-        decode_image(tiff(stack.astype(np.float64), photometric="minisblack"), "a.tif")
+@pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG"])
+def test_one_frame_of_an_animation_is_read(encode: Encode, format: str) -> None:
+    levels = [np.full((8, 8, 3), level, np.uint8) for level in (0, 100, 200)]
+    frames = [Image.fromarray(level) for level in levels]
+    options = {"lossless": True} if format == "WEBP" else {}
+    data = encode(frames[0], format, save_all=True, append_images=frames[1:], **options)
+    assert read_header(data, "x").num_pages == 3
+    for page, level in enumerate(levels):
+        pixels = read_image(data, "x", page=page).pixels
+        assert (pixels == (level if pixels.ndim == 3 else level[..., 0])).all()
+    assert (decode_mask(data, "x", page=2).values == 200).all()
+    for read in (decode_image, decode_mask):
+        with pytest.raises(BadData, match=r"“a\.gif” holds 3 pages; one picture"):
+            read(data, "a.gif")
+    with pytest.raises(BadData, match=r"“a\.gif” has no page 4; it holds 3"):
+        read_image(data, "a.gif", page=3)
+
+
+def test_headers_tell_the_kind_without_decoding(encode: Encode) -> None:
+    def kind(data: bytes) -> tuple[str, str, int]:
+        found = read_header(data, "x")
+        assert (found.width, found.height, found.num_pages) == (3, 2, 1)
+        return found.format, found.mode, found.num_channels
+
+    alpha = np.full((2, 3), 9, np.uint8)
+    assert kind(encode(GREY)) == ("PNG", "L", 1)
+    assert kind(encode(np.dstack([COLOR, alpha]))) == ("PNG", "RGBA", 3)
+    assert kind(encode(np.dstack([GREY, alpha]))) == ("PNG", "LA", 1)
+    assert kind(encode(GREY.astype(np.uint16))) == ("PNG", "I;16", 1)
+    assert kind(encode(COLOR, "JPEG")) == ("JPEG", "RGB", 3)
+    assert kind(encode(COLOR, "WEBP")) == ("WEBP", "RGB", 3)
+    assert kind(encode(COLOR, "BMP")) == ("BMP", "RGB", 3)
+    assert kind(encode(COLOR, "GIF")) == ("GIF", "P", 3)
+    assert kind(encode(GREY, "TIFF")) == ("TIFF", "L", 1)
+    # The pixels may be missing: nobody looks at them.
+    png = encode(np.zeros((500, 400), np.uint8), compress_level=0)
+    assert read_header(png[:200], "x").width == 400
+    with pytest.raises(BadData, match="not a picture"):
+        read_header(b"hello", "a.png")
+    with pytest.raises(BadData, match="is empty"):
+        read_header(b"", "a.png")
+
+
+def test_grey_palettes_count_as_one_channel(encode: Encode) -> None:
+    for format in ("PNG", "GIF", "TIFF"):
+        grey = encode(palette_image([5, 5, 5, 6, 6, 6, 7, 7, 7]), format)
+        assert read_header(grey, "x").num_channels == read_image(grey, "x").num_channels == 1
+        colorful = encode(palette_image([5, 5, 5, 6, 6, 6, 7, 7, 8]), format)
+        assert (
+            read_header(colorful, "x").num_channels == read_image(colorful, "x").num_channels == 3
+        )
 
 
 def test_bombs_are_refused_by_their_header(encode: Encode) -> None:
@@ -202,13 +339,13 @@ def test_bombs_are_refused_by_their_header(encode: Encode) -> None:
     for side in (9000, 60000):
         struct.pack_into(">LL", data, 16, side, side)
         struct.pack_into(">L", data, 29, zlib.crc32(data[12:29]))
-        for read in (decode_image, decode_mask):
+        for read in (decode_image, decode_mask, read_header):
             with pytest.raises(BadData, match=r"“a\.png” has .* million pixels; at most 80"):
                 read(bytes(data), "a.png")
 
 
 def test_pixel_limit_holds_for_every_reader(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decode, "MAX_PIXELS", 5)
+    monkeypatch.setattr(decode_errors, "MAX_PIXELS", 5)
     for dtype in (np.uint8, np.float64):
         with pytest.raises(BadData, match="million pixels"):
             decode_image(tiff(GREY.astype(dtype)), "x")
@@ -216,12 +353,15 @@ def test_pixel_limit_holds_for_every_reader(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_pixels_are_counted_from_the_header(encode: Encode) -> None:
     assert count_pixels(encode(GREY)[:60]) == 6
+    assert count_pixels(encode(GREY, "WEBP")) == count_pixels(encode(GREY, "GIF")) == 6
     assert count_pixels(b"") == 0
     assert count_pixels(tiff(GREY.astype(np.float64))) > 6 * 8
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("format", ["PNG", "JPEG", "TIFF", "PNG 16", "TIFF 64"])
+@pytest.mark.parametrize(
+    "format", ["PNG", "JPEG", "TIFF", "PNG 16", "TIFF 64", "BMP", "GIF", "WEBP"]
+)
 def test_whatever_is_broken_in_a_picture_ends_in_a_sentence(encode: Encode, format: str) -> None:
     image = np.random.default_rng(0).integers(0, 256, (16, 16), np.uint8)
     good = {
@@ -230,15 +370,25 @@ def test_whatever_is_broken_in_a_picture_ends_in_a_sentence(encode: Encode, form
         "TIFF": lambda: encode(image, "TIFF"),
         "PNG 16": lambda: encode(Image.fromarray(image.astype(np.uint16))),
         "TIFF 64": lambda: tiff(image.astype(np.float64)),
+        "BMP": lambda: encode(image, "BMP"),
+        "GIF": lambda: animated(encode, image, "GIF"),
+        "WEBP": lambda: animated(encode, image, "WEBP"),
     }[format]()
     chance = random.Random(0)
-    for _ in range(600):
+    reads = (
+        read_header,
+        read_image,
+        lambda data, name: read_image(data, name, page=1),
+        decode_mask,
+        lambda data, _: count_pixels(data),
+    )
+    for _ in range(200):
         data = bytearray(good)
         for _ in range(chance.randint(1, 4)):
             # Headers break in more ways than pixels.
             end = chance.choice([len(data), min(len(data), 120)])
             data[chance.randrange(8, end)] = chance.randrange(256)
-        for read in (read_image, decode_mask, lambda data, _: count_pixels(data)):
+        for read in reads:
             try:
                 read(bytes(data), "a.png")
             except BadData as error:

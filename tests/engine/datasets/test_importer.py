@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.datasets import importer
+from engine.datasets import importer, sample_writer
 from engine.datasets.importer import import_dataset
-from engine.datasets.report import render_warning
+from engine.datasets.plan import ImagePlan, ImportPlan
 from engine.errors import BadArchive, BadData, BadInput, Refused, Stopped, WorkbenchError
+from engine.notes import Note
 from engine.pictures.masks import read_index_png
 from engine.store import datasets
 from engine.store.datasets import Dataset
@@ -29,6 +30,19 @@ def import_zip(workbench: Workbench, path: Path, **options: Any) -> Dataset:
 
 def stored(workbench: Workbench, dataset: Dataset, file: str) -> Path:
     return workbench.files.path(f"datasets/{dataset.id}/{file}")
+
+
+def report_of(workbench: Workbench, dataset: Dataset) -> dict[str, Any]:
+    return datasets.report(workbench.database, dataset.id)
+
+
+def sentences(records: list[dict[str, Any]]) -> list[str]:
+    return [str(Note.from_record(record)) for record in records]
+
+
+def skipped(report: dict[str, Any]) -> dict[str, str]:
+    """Why files were skipped, by name."""
+    return {each["name"]: str(Note.from_record(each["reason"])) for each in report["skipped"]}
 
 
 def assert_nothing_is_left(workbench: Workbench) -> None:
@@ -58,10 +72,13 @@ def test_a_dataset_holds_the_samples_in_natural_order(
     assert (dataset.name, dataset.actor, dataset.num_samples) == ("cells", "ada", 11)
     assert dataset.num_channels == 1
     assert [entry.name for entry in dataset.classes] == ["background", "foreground"]
-    assert dataset.report["pairs"] == 11
-    assert dataset.report["sizes"] == {"8×6": 11}
-    assert dataset.report["class_share"] == [0.5, 0.5]
-    assert dataset.report["warnings"] == []
+    report = report_of(workbench, dataset)
+    assert report["pairs"] == 11
+    assert report["sizes"] == {"8×6": 11}
+    assert report["class_share"] == [0.5, 0.5]
+    assert report["skipped"] == []
+    assert {sample.split for sample in samples} == {"train", "val", "test"}
+    assert sum(report["split_sizes"].values()) == 11
 
 
 def test_a_folder_and_its_zip_have_the_same_content_hash(
@@ -75,9 +92,9 @@ def test_a_folder_and_its_zip_have_the_same_content_hash(
     second = import_zip(workbench, tmp_path / "set")
     assert first.content_hash == second.content_hash
     assert len(first.content_hash) == 64
-    sentences = [render_warning(warning) for warning in second.report["warnings"]]
-    assert "The dataset “cells” holds exactly the same samples." in sentences
-    assert len(first.report["warnings"]) == len(sentences) - 1
+    same = "The dataset “cells” holds exactly the same samples."
+    assert same in sentences(report_of(workbench, second)["warnings"])
+    assert same not in sentences(report_of(workbench, first)["warnings"])
 
 
 def test_the_content_hash_sees_pixels_names_and_classes(
@@ -110,7 +127,7 @@ def test_masks_are_stored_as_transparent_index_pngs(
         (2, 2, 2),
         (16, 16, 16),
     ]
-    assert "“does not count”" in render_warning(dataset.report["warnings"][0])
+    assert any("255" in text for text in sentences(report_of(workbench, dataset)["notes"]))
 
 
 def test_viewable_images_are_kept_byte_for_byte_and_others_become_png(
@@ -141,6 +158,8 @@ def test_thumbnails_are_small_webp_pictures(
     dataset = import_zip(workbench, make_zip(pairs(2, shape=(100, 400))))
     with Image.open(stored(workbench, dataset, "thumbs/000001.webp")) as image:
         assert image.format == "WEBP" and image.size == (192, 48)
+    with Image.open(stored(workbench, dataset, "thumbs/000001.mask.png")) as mask:
+        assert mask.mode == "P" and mask.size == (192, 48)
 
 
 def test_what_was_left_out_is_reported(
@@ -148,12 +167,12 @@ def test_what_was_left_out_is_reported(
 ) -> None:
     members = pairs(2)
     members |= {"images/9.png": members["images/0.png"], "notes.txt": b"hello"}
-    report = import_zip(workbench, make_zip(members)).report
+    members |= {"__MACOSX/images/._0.png": b"x"}
+    report = report_of(workbench, import_zip(workbench, make_zip(members)))
     assert report["unmatched"] == ["images/9.png"]
     assert report["ignored"] == 1
-    sentences = [render_warning(warning) for warning in report["warnings"]]
-    assert any("1 pictures have no partner" in sentence for sentence in sentences)
-    assert any("only 2 samples" in sentence for sentence in sentences)
+    assert list(skipped(report)) == ["__MACOSX/images/._0.png"]
+    assert any("only 2 samples" in text for text in sentences(report["warnings"]))
 
 
 def test_progress_only_grows_and_names_the_phases(
@@ -173,48 +192,150 @@ def test_unreadable_archives_leave_nothing(
     assert isinstance(failure(workbench, make_zip({})), BadArchive)
     assert isinstance(failure(workbench, make_zip({"../a.png": b"x"})), BadArchive)
     assert isinstance(failure(workbench, make_zip({"a.png": b"x"})), BadData)
-    whole = make_zip(pairs(3)).read_bytes()
+
+
+@pytest.mark.parametrize("name", ["masks/1.png", "images/1.png"])
+def test_file_that_is_damaged_in_the_archive_is_skipped_and_named(
+    workbench: Workbench, make_zip: MakeZip, pairs: Pairs, tmp_path: Path, name: str
+) -> None:
     # A damaged byte inside a mask is met by the first pass, inside an image by the second.
-    for name in (b"masks/1.png", b"images/1.png"):
-        data = bytearray(whole)
-        data[data.index(name) + len(name) + 20] ^= 0xFF
-        (tmp_path / "damaged.zip").write_bytes(data)
-        error = failure(workbench, tmp_path / "damaged.zip")
-        assert isinstance(error, BadArchive) and name.decode() in str(error)
+    data = bytearray(make_zip(pairs(4)).read_bytes())
+    data[data.index(name.encode()) + len(name) + 20] ^= 0xFF
+    (tmp_path / "damaged.zip").write_bytes(data)
+    dataset = import_zip(workbench, tmp_path / "damaged.zip")
+    samples = datasets.samples(workbench.database, dataset.id)
+    assert [sample.name for sample in samples] == ["images/0", "images/2", "images/3"]
+    assert list(skipped(report_of(workbench, dataset))) == [name]
 
 
-def test_images_and_masks_of_different_sizes_are_named_with_their_sizes(
+def off_by_one_row(pairs: Pairs, encode: Encode) -> dict[str, bytes]:
+    """Four pairs; the mask of the second is one row taller than its image."""
+    members = pairs(4, shape=(60, 80))
+    mask = (np.indices((61, 80)).sum(0) % 2 * 255).astype(np.uint8)
+    return members | {"masks/1.png": encode(mask)}
+
+
+@pytest.mark.parametrize(("choice", "size"), [("crop", (60, 80)), ("resize", (60, 80))])
+def test_mask_one_row_off_is_cropped_or_resized_and_named(
+    workbench: Workbench,
+    make_zip: MakeZip,
+    pairs: Pairs,
+    encode: Encode,
+    choice: Any,
+    size: tuple[int, int],
+) -> None:
+    plan = ImportPlan(images=ImagePlan(on_size_mismatch=choice))
+    dataset = import_zip(workbench, make_zip(off_by_one_row(pairs, encode)), plan=plan)
+    sample = datasets.samples(workbench.database, dataset.id)[1]
+    assert (sample.height, sample.width) == size
+    mask = read_index_png(stored(workbench, dataset, f"masks/{sample.mask_file}"))
+    assert mask.shape == size
+    said = [text for text in sentences(report_of(workbench, dataset)["notes"]) if "80×61" in text]
+    assert len(said) == 1 and "masks/1.png" in said[0]
+    assert ("resized" in said[0]) == (choice == "resize")
+
+
+def test_mask_one_row_off_is_left_out_when_the_plan_says_so(
     workbench: Workbench, make_zip: MakeZip, pairs: Pairs, encode: Encode
 ) -> None:
-    members = pairs(3)
-    members["masks/1.png"] = encode(np.eye(8, dtype=np.uint8))
-    message = str(failure(workbench, make_zip(members)))
+    plan = ImportPlan(images=ImagePlan(on_size_mismatch="skip"))
+    dataset = import_zip(workbench, make_zip(off_by_one_row(pairs, encode)), plan=plan)
+    assert dataset.num_samples == 3
+    [(name, reason)] = skipped(report_of(workbench, dataset)).items()
+    assert name == "images/1.png" and "80×60" in reason and "80×61" in reason
+
+
+def test_mask_that_is_much_larger_than_its_image_is_never_cropped(
+    workbench: Workbench, make_zip: MakeZip, pairs: Pairs, encode: Encode
+) -> None:
+    members = pairs(3) | {"masks/1.png": encode(np.eye(40, dtype=np.uint8))}
+    dataset = import_zip(workbench, make_zip(members))
+    assert dataset.num_samples == 2
+    message = skipped(report_of(workbench, dataset))["images/1.png"]
     assert "“images/1.png” has 8×6 pixels" in message
-    assert "“masks/1.png” has 8×8" in message
+    assert "“masks/1.png” has 40×40" in message
 
 
 @pytest.mark.parametrize("folder", ["images", "masks"])
-def test_files_that_cannot_be_used_are_named_and_counted(
+def test_gaps_of_skipped_samples_are_closed(
     workbench: Workbench, make_zip: MakeZip, pairs: Pairs, folder: str
 ) -> None:
     members = pairs(9)
-    for number in range(1, 8):
+    for number in range(1, 7):
         members[f"{folder}/{number}.png"] = members[f"{folder}/{number}.png"][:50]
+    dataset = import_zip(workbench, make_zip(members))
+    samples = datasets.samples(workbench.database, dataset.id)
+    assert [sample.name for sample in samples] == ["images/0", "images/7", "images/8"]
+    assert [sample.mask_file for sample in samples] == ["000000.png", "000001.png", "000002.png"]
+    for kind, num_each in (("images", 1), ("masks", 1), ("thumbs", 2)):
+        assert len(list(stored(workbench, dataset, kind).iterdir())) == 3 * num_each
+    kept = stored(workbench, dataset, f"images/{samples[1].image_file}").read_bytes()
+    assert kept == members["images/7.png"]
+    assert len(skipped(report_of(workbench, dataset))) == 6
+
+
+def test_nothing_is_imported_when_no_pair_can_be_read(
+    workbench: Workbench, make_zip: MakeZip, pairs: Pairs
+) -> None:
+    members = {name: data[:50] for name, data in pairs(7).items()}
     message = str(failure(workbench, make_zip(members)))
-    assert message.startswith("7 files cannot be used")
-    assert all(f"“{folder}/{number}.png”" in message for number in range(1, 6))
-    assert f"“{folder}/6.png”" not in message
+    assert message.startswith("None of the 7 pairs can be")
 
 
 def test_masks_without_classes_leave_nothing(
-    workbench: Workbench, make_zip: MakeZip, pairs: Pairs, encode: Encode
+    workbench: Workbench, make_zip: MakeZip, pairs: Pairs
 ) -> None:
     assert "only the value 0" in str(failure(workbench, make_zip(pairs(3, values=(0,)))))
-    members = pairs(3)
-    members["images/1.png"] = encode(np.zeros((6, 6), np.uint8))
-    members["masks/1.png"] = encode(np.arange(36, dtype=np.uint8).reshape(6, 6))
-    message = str(failure(workbench, make_zip(members)))
-    assert "37 different values, most of them in “masks/1.png”" in message
+
+
+def test_pages_of_a_stack_are_samples(
+    workbench: Workbench, make_zip: MakeZip, encode: Encode
+) -> None:
+    def stack(values: np.ndarray) -> bytes:
+        pages = [Image.fromarray(page) for page in values]
+        return encode(pages[0], "TIFF", save_all=True, append_images=pages[1:])
+
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (12, 16, 20), np.uint8)
+    masks = (images > 128).astype(np.uint8)
+    dataset = import_zip(
+        workbench, make_zip({"images/s.tif": stack(images), "masks/s.tif": stack(masks)})
+    )
+    samples = datasets.samples(workbench.database, dataset.id)
+    assert [sample.name for sample in samples[:2]] == ["images/s#01", "images/s#02"]
+    assert len(samples) == 12
+    mask = read_index_png(stored(workbench, dataset, "masks/000011.png"))
+    assert (mask == masks[11]).all()
+
+
+def test_masks_of_instances_are_merged_and_counted(
+    workbench: Workbench, make_zip: MakeZip, encode: Encode
+) -> None:
+    members = {}
+    for number in range(3):
+        image = np.full((16, 16), 10 * number, np.uint8)
+        image[2:4, 2:4] = 200
+        members[f"all/s{number}/images/s{number}.png"] = encode(image)
+        for instance in range(number + 1):
+            mask = np.zeros((16, 16), np.uint8)
+            mask[4 * instance : 4 * instance + 2, 1:5] = 255
+            members[f"all/s{number}/masks/{instance}abc.png"] = encode(mask)
+    dataset = import_zip(workbench, make_zip(members))
+    samples = datasets.samples(workbench.database, dataset.id)
+    assert [sample.facts["num_instances"] for sample in samples] == [1, 2, 3]
+    assert [sample.class_pixels for sample in samples] == [(248, 8), (240, 16), (232, 24)]
+
+
+def test_folders_of_a_split_are_kept_as_the_split(
+    workbench: Workbench, make_zip: MakeZip, pairs: Pairs
+) -> None:
+    members = {}
+    for name, data in pairs(9).items():
+        part = ("train", "val", "test")[int(name.split("/")[1][0]) % 3]
+        members[f"{part}/{name}"] = data
+    dataset = import_zip(workbench, make_zip(members))
+    for sample in datasets.samples(workbench.database, dataset.id):
+        assert sample.split == sample.name.split("/")[0]
 
 
 def test_a_name_must_be_there_and_fit(
@@ -255,27 +376,29 @@ def test_a_full_disk_leaves_nothing(
     def fail(image: object) -> bytes:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(importer, "thumbnail_webp", fail)
+    monkeypatch.setattr(sample_writer, "thumbnail_webp", fail)
     error = failure(workbench, make_zip(pairs(2)))
     assert isinstance(error, Refused) and "No space left on device" in str(error)
 
 
-def test_a_folder_that_changes_during_the_import_leaves_nothing(
+def test_mask_that_changes_during_the_import_is_skipped_and_named(
     workbench: Workbench, pairs: Pairs, tmp_path: Path, encode: Encode
 ) -> None:
-    for name, data in pairs(2).items():
+    for name, data in pairs(3).items():
         (tmp_path / "set" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "set" / name).write_bytes(data)
 
-    calls = iter(range(100))
-
     def change_between_the_passes(phase: str, share: float) -> None:
-        if next(calls) == 1:
-            mask = tmp_path / "set" / "masks" / "1.png"
+        if phase == "writing":
+            return
+        if share >= importer.READING_SHARE:
+            mask = tmp_path / "set" / "masks" / "2.png"
             mask.write_bytes(encode(np.full((6, 8), 77, np.uint8)))
 
-    error = failure(workbench, tmp_path / "set", progress=change_between_the_passes)
-    assert "“masks/1.png” changed while it was imported" in str(error)
+    changed = tmp_path / "set"
+    dataset = import_zip(workbench, changed, progress=change_between_the_passes)
+    assert dataset.num_samples == 2
+    assert "77" in skipped(report_of(workbench, dataset))["images/2.png"]
 
 
 def test_the_archive_itself_is_not_touched(

@@ -1,7 +1,7 @@
 """A home with a dataset of odd sizes, on which every job can work."""
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pytest
@@ -37,6 +37,7 @@ def add_dataset(workbench: Workbench) -> Callable[..., str]:
         sizes: Sequence[tuple[int, int]] = ((33, 47),) * 6,
         num_classes: int = 2,
         name: str = "odd sizes",
+        twins: Mapping[int, int] | None = None,
     ) -> str:
         dataset_id = new_id()
         generator = np.random.default_rng(0)
@@ -63,6 +64,8 @@ def add_dataset(workbench: Workbench) -> Callable[..., str]:
                     width=width,
                     height=height,
                     class_pixels=tuple(int((mask == k).sum()) for k in range(num_classes)),
+                    twins=(twins or {}).get(position),
+                    split="val" if position == 1 else "test" if position == 2 else "train",
                 )
             )
         datasets.add(

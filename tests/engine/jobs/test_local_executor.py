@@ -13,7 +13,7 @@ import pytest
 from engine.jobs.executors import local
 from engine.jobs.executors.base import Exit
 from engine.jobs.executors.local import LocalExecutor, visible_gpus
-from engine.store import jobs
+from engine.store import drafts, jobs
 
 WAIT_SECONDS = 30
 
@@ -158,12 +158,22 @@ def test_end_of_another_ones_child_is_noticed(executor):
 def test_import_runs_in_a_process_of_its_own_and_tells_why_it_failed(workbench, executor, claim):
     with workbench.files.writing("uploads/x/cells.zip") as path:
         path.write_bytes(b"this is not a zip")
-    job = claim("import", {"source": "uploads/x/cells.zip", "name": "cells"})
+    job_id = drafts.add(
+        workbench.database,
+        draft_id="f0000001",
+        name="cells",
+        source="uploads/x/cells.zip",
+        kind="import",
+        actor="ann",
+    )
+    job = jobs.claim(workbench.database, "import")
+    assert job is not None and job.id == job_id
     handle = executor.submit(job, [])
     assert wait_for_end(executor, handle) == Exit(0)
     job = jobs.get(workbench.database, job.id)
     assert (job.status, job.error["type"]) == ("failed", "BadArchive")
     # It recorded itself: a worker that dies right after the start does not lose it.
     assert job.handle == handle
-    assert not workbench.files.path("uploads/x").exists()
+    # The upload stays, for another try.
+    assert workbench.files.path("uploads/x/cells.zip").exists()
     assert "Traceback" not in executor.log_tail(job.id, 100)

@@ -1,19 +1,15 @@
 """What is asked for is checked, and then it is a row."""
 
-import io
-
 import pytest
 
 from engine.config import recipe, with_changes
-from engine.datasets.splits import assign_split
+from engine.datasets.splits import split_of_run
 from engine.errors import BadData, BadInput, NotFound, Refused
 from engine.jobs import queue
 from engine.jobs.queue import (
     config_parameters,
     stop_run,
-    submit_toy,
     submit_training,
-    submit_upload,
 )
 from engine.store import datasets, jobs, runs
 
@@ -22,18 +18,45 @@ CONFIG = with_changes(recipe("quick"), {"width": 4, "num_levels": 2, "image_size
 
 def test_training_is_queued_with_its_split_and_its_parameter_count(workbench, add_dataset):
     dataset_id = add_dataset()
-    config = with_changes(CONFIG, {"val_share": 0.3, "split_seed": 7})
+    config = with_changes(CONFIG, {"split_method": "random", "val_share": 0.3, "split_seed": 7})
     run = runs.get(
         workbench.database,
         submit_training(workbench, dataset_id, config, name="mine", actor="ann"),
     )
     split = runs.split_of(workbench.database, run.id)
-    assert split == assign_split(6, config.split)
+    assert split == split_of_run(datasets.samples(workbench.database, dataset_id), config.split)
     assert sorted(position for part in split.values() for position in part) == list(range(6))
     # 1→4→4 and 4→8→8 down, 8→4 up, 8→4→4 merged, 4→1: 3·3 kernels, biases, scale and shift twice.
     down = (36 + 4) + (144 + 4) + 16 + (288 + 8) + (576 + 8) + 32
     assert run.num_parameters == down + (128 + 4) + (288 + 4) + (144 + 4) + 16 + (4 + 1)
     assert (run.name, run.actor, run.status, run.config) == ("mine", "ann", "queued", config)
+
+
+def test_runs_share_the_split_that_is_stored_with_the_dataset(workbench, add_dataset):
+    dataset_id = add_dataset()
+    ids = [submit_training(workbench, dataset_id, CONFIG, actor="ann") for _ in range(2)]
+    for run_id in ids:
+        split = runs.split_of(workbench.database, run_id)
+        assert split == {"train": [0, 3, 4, 5], "val": [1], "test": [2]}
+
+
+def test_training_that_would_score_copies_of_its_images_is_refused_unless_accepted(
+    workbench, add_dataset
+):
+    dataset_id = add_dataset(twins={0: 0, 2: 0, 3: 1, 4: 1})
+    with pytest.raises(Refused, match=r"2 samples have copies in another part.*“s0” and “s2”"):
+        submit_training(workbench, dataset_id, CONFIG, actor="ann")
+    assert runs.all_newest_first(workbench.database) == []
+    accepting = with_changes(CONFIG, {"accept_leaks": True})
+    run_id = submit_training(workbench, dataset_id, accepting, actor="ann")
+    assert runs.get(workbench.database, run_id).config.split.accept_leaks
+    # A split that a run makes for itself keeps copies together, so nothing leaks.
+    own = with_changes(CONFIG, {"split_method": "random"})
+    split = runs.split_of(
+        workbench.database, submit_training(workbench, dataset_id, own, actor="ann")
+    )
+    parts = [{0, 2} & set(part) for part in split.values()]
+    assert {0, 2} in parts
 
 
 def test_parameters_follow_the_channels_and_the_classes(workbench, add_dataset):
@@ -98,51 +121,8 @@ def test_everything_that_needs_a_worker_makes_sure_of_one(workbench, add_dataset
     asked = []
     monkeypatch.setattr(queue, "ensure_worker", lambda home: asked.append(home))
     run_id = submit_training(workbench, dataset_id, CONFIG, actor="ann")
-    submit_upload(workbench, io.BytesIO(b"zip"), "a.zip", actor="ann")
-    submit_toy(workbench, "toy", actor="ann")
-    assert asked == [workbench] * 3
+    assert asked == [workbench]
     # A run whose process died unseen would otherwise be “stopping” for ever.
     jobs.claim(workbench.database, "train")
     stop_run(workbench, run_id, actor="ann")
-    assert asked == [workbench] * 4
-
-
-def test_upload_is_kept_under_its_name_and_queued(workbench):
-    job_id = submit_upload(workbench, io.BytesIO(b"content"), "Zellen (2).zip", actor="ann")
-    job = jobs.get(workbench.database, job_id)
-    assert (job.kind, job.status, job.actor) == ("import", "queued", "ann")
-    assert job.payload["name"] == "Zellen (2)"
-    assert job.payload["source"].startswith("uploads/")
-    assert job.payload["source"].endswith("/Zellen (2).zip")
-    assert workbench.files.path(job.payload["source"]).read_bytes() == b"content"
-
-
-@pytest.mark.parametrize(
-    ("file_name", "kept"),
-    [
-        ("../../etc/passwd.zip", "passwd.zip"),
-        ("..", "upload"),
-        ("", "upload"),
-        ("a\\b.zip", "a_b.zip"),
-        ("<b>.zip", "_b_.zip"),
-        ("a\0\n.zip", "a__.zip"),
-        ("数据.zip", "数据.zip"),
-        ("\udcff.zip", "_.zip"),
-    ],
-)
-def test_only_harmless_characters_of_a_file_name_are_kept(workbench, file_name, kept):
-    job_id = submit_upload(workbench, io.BytesIO(b""), file_name, actor="ann")
-    path = workbench.files.path(jobs.get(workbench.database, job_id).payload["source"])
-    assert path.name == kept
-    assert path.parents[1] == workbench.files.root / "uploads"
-    assert path.is_file()
-
-
-@pytest.mark.parametrize("letter", ["x", "数", "😀"])
-def test_long_file_name_fits_the_file_system_and_keeps_its_suffix(workbench, letter):
-    job_id = submit_upload(workbench, io.BytesIO(b""), letter * 250 + ".zip", actor="ann")
-    job = jobs.get(workbench.database, job_id)
-    path = workbench.files.path(job.payload["source"])
-    assert path.is_file()
-    assert path.name.endswith(f"{letter}.zip") or path.name.endswith("_.zip")
-    assert len(job.payload["name"]) == 200
+    assert asked == [workbench] * 2

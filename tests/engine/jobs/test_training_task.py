@@ -65,7 +65,7 @@ def test_scores_are_of_the_network_that_was_counted_by_its_parameters(workbench,
 
 
 def test_training_without_test_samples_completes(workbench, start):
-    run_id, job, control = start({"test_share": 0})
+    run_id, job, control = start({"split_method": "random", "test_share": 0})
     assert run_training(workbench, job, control)[0] == "completed"
     assert scores.of_run(workbench.database, run_id, "test") == []
     assert scores.of_run(workbench.database, run_id, "val") != []

@@ -34,7 +34,7 @@ class PaperExecutor:
     most_running: int = 0
 
     def free_slots(self, kind, running):
-        return self.slots[kind] - sum(job.kind == kind for job in running)
+        return self.slots.get(kind, 0) - sum(job.kind == kind for job in running)
 
     def submit(self, job, running):
         assert job.status == "running"
@@ -263,14 +263,14 @@ def test_job_that_cannot_be_started_has_failed_and_the_worker_goes_on(
     assert status(another) == "running"
 
 
-def test_upload_of_an_import_that_died_is_removed(worker, executor, workbench, add_job):
+def test_upload_of_an_import_that_died_stays_for_another_try(worker, executor, workbench, add_job):
     add_job("import")
     with workbench.files.writing("uploads/x/a.zip") as path:
         path.write_bytes(b"zip")
     worker.turn()
     executor.processes[1] = Exit(-9)
     worker.turn()
-    assert not workbench.files.path("uploads/x").exists()
+    assert workbench.files.path("uploads/x/a.zip").read_bytes() == b"zip"
 
 
 def test_worker_leaves_when_idle_and_says_so(workbench, executor, run_in_this_thread):

@@ -43,6 +43,7 @@ def add_dataset(database: Database) -> Callable[..., str]:
                 width=8,
                 height=6,
                 class_pixels=(40, 8),
+                split=("train", "val", "test")[position % 3],
             )
             for position in range(num_samples)
         ]

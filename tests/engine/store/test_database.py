@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 from engine import config
 from engine.errors import BadSetting, Refused
 from engine.events import EpochRecord
-from engine.store import datasets, epochs, jobs, runs, schema, scores, workers
+from engine.store import datasets, drafts, epochs, jobs, runs, schema, scores, uploads, workers
 from engine.store.database import Database, open_database
 from engine.store.datasets import ClassEntry, Sample
 from engine.store.scores import SampleScore
@@ -70,7 +70,7 @@ def test_old_database_has_a_row_in_every_table_it_knew(tmp_path, revision):
 def test_old_database_opens_with_every_row_in_its_place(tmp_path, revision):
     database = open_database(write_old_database(tmp_path, revision))
     assert differences(database) == []
-    _assert_datasets_are_read_back(database)
+    _assert_datasets_are_read_back(database, revision)
     _assert_runs_are_read_back(database)
     _assert_scores_are_read_back(database)
     assert workers.get(database, "lab") == workers.WorkerRecord(
@@ -79,11 +79,12 @@ def test_old_database_opens_with_every_row_in_its_place(tmp_path, revision):
     database.close()
 
 
-def _assert_datasets_are_read_back(database):
+def _assert_datasets_are_read_back(database, revision):
     classes = (
         ClassEntry(index=0, name="background", color="#000000", background=True, source_value=0),
         ClassEntry(index=1, name="Zelle 细胞", color="#e69f00", background=False, source_value=255),
     )
+    is_first = revision == "0001"
     assert datasets.get(database, "d0000001") == datasets.Dataset(
         id="d0000001",
         name="cells",
@@ -93,10 +94,20 @@ def _assert_datasets_are_read_back(database):
         num_samples=3,
         num_channels=1,
         classes=classes,
-        report={"warnings": [{"message": "Only {num}.", "facts": {"num": 3}}], "pairs": 3},
+        plan=None if is_first else {"version": 1},
+        parent_id=None if is_first else "d0000000",
+        change=None if is_first else [{"message": "{num} left out.", "facts": {"num": 1}}],
+        tags=() if is_first else ("pilot",),
+        notes="" if is_first else "From the lab",
     )
+    assert datasets.report(database, "d0000001") == {
+        "warnings": [{"message": "Only {num}.", "facts": {"num": 3}}],
+        "pairs": 3,
+    }
     samples = datasets.samples(database, "d0000001")
     assert [sample.position for sample in samples] == [0, 1, 2]
+    # Datasets of the first schema get the split that their runs had by default.
+    assert [sample.split for sample in samples] == ["test", "train", "val"]
     assert samples[1] == Sample(
         position=1,
         name="images/b “2”",
@@ -105,12 +116,30 @@ def _assert_datasets_are_read_back(database):
         width=9,
         height=7,
         class_pixels=(60, 3),
+        split="train",
+        fold=None if is_first else 1,
+        group=None if is_first else "sub-1",
+        twins=None if is_first else 0,
+        facts={} if is_first else {"brightness": 0.5},
     )
+    if not is_first:
+        _assert_drafts_and_uploads_are_read_back(database)
+
+
+def _assert_drafts_and_uploads_are_read_back(database):
+    draft = drafts.get(database, "f0000001")
+    assert (draft.name, draft.source) == ("cells", "uploads/u0000001/cells.zip")
+    assert (draft.plan, draft.job.id, draft.job.status) == ({"version": 1}, "j0000001", "failed")
+    upload = uploads.get(database, "u0000001")
+    assert (upload.file_name, upload.size_bytes) == ("cells.zip", 5_000_000_000)
+    assert upload.digests == ("00ff",)
 
 
 def _assert_runs_are_read_back(database):
     run = runs.get(database, "r0000001")
-    assert run.config == config.with_changes(config.recipe("quick"), {"epochs": 2, "width": 4})
+    assert run.config == config.with_changes(
+        config.recipe("quick"), {"epochs": 2, "width": 4, "split_method": "random"}
+    )
     assert (run.name, run.dataset_id, run.dataset_name) == ("first", "d0000001", "cells")
     assert (run.actor, run.created_at) == ("ann", 1735689700.0)
     assert (run.num_parameters, run.environment) == (1717, {"device": "CPU", "torch": "2.11"})

@@ -1,5 +1,7 @@
 """Datasets: found by id or name, kept while runs use them."""
 
+import dataclasses
+
 import pytest
 
 from engine.errors import NotFound, Refused
@@ -12,7 +14,7 @@ def test_dataset_and_samples_are_read_back_as_they_were_written(database, add_da
     dataset = datasets.get(database, dataset_id)
     assert (dataset.name, dataset.actor, dataset.num_channels) == ("细胞", "ann", 3)
     assert (dataset.num_samples, dataset.content_hash) == (3, "f" * 64)
-    assert dataset.report == report
+    assert datasets.report(database, dataset_id) == report
     assert [(c.index, c.name, c.background, c.source_value) for c in dataset.classes] == [
         (0, "background", True, 0),
         (1, "cell", False, 255),
@@ -21,6 +23,7 @@ def test_dataset_and_samples_are_read_back_as_they_were_written(database, add_da
     assert [sample.name for sample in samples] == ["images/0", "images/1", "images/2"]
     assert samples[0].class_pixels == (40, 8)
     assert (samples[0].width, samples[0].height) == (8, 6)
+    assert [sample.split for sample in samples] == ["train", "val", "test"]
 
 
 def test_dataset_is_found_by_id_or_by_its_name_newest_first(database, add_dataset):
@@ -37,7 +40,7 @@ def test_id_goes_before_a_name_that_looks_like_it(database, add_dataset):
 
 
 def test_unknown_dataset_is_not_found(database):
-    for search in (datasets.get, datasets.find):
+    for search in (datasets.get, datasets.find, datasets.report):
         with pytest.raises(NotFound, match="“none”"):
             search(database, "none")
     with pytest.raises(NotFound, match="“none”"):
@@ -73,3 +76,36 @@ def test_dataset_that_is_half_written_is_not_there(database, add_dataset):
         add_dataset(dataset_id="half", samples=[sample, sample])
     with pytest.raises(NotFound):
         datasets.get(database, "half")
+
+
+def test_what_people_say_of_a_dataset_changes_and_nothing_else(database, add_dataset):
+    dataset_id, other = add_dataset("cells"), add_dataset("other")
+    before = datasets.get(database, dataset_id)
+    datasets.describe(
+        database, dataset_id, name="nuclei", tags=["pilot", "细胞"], notes="Week 3", actor="bob"
+    )
+    after = datasets.get(database, dataset_id)
+    assert (after.name, after.tags, after.notes) == ("nuclei", ("pilot", "细胞"), "Week 3")
+    assert dataclasses.replace(after, name="cells", tags=(), notes="") == before
+    assert datasets.get(database, other).name == "other"
+    with pytest.raises(NotFound, match="“none”"):
+        datasets.describe(database, "none", name="x", tags=[], notes="", actor="bob")
+
+
+def test_corrections_remember_their_parent_also_when_it_is_deleted(database, add_dataset):
+    change = [{"message": "{n} left out.", "facts": {"n": 1}}]
+    parent = add_dataset("cells")
+    child = add_dataset("cells v2", parent_id=parent, change=change)
+    assert [each.id for each in datasets.corrections_of(database, parent)] == [child]
+    assert datasets.corrections_of(database, child) == []
+    assert datasets.get(database, child).change == change
+    datasets.delete(database, parent, actor="ann")
+    assert datasets.get(database, child).parent_id == parent
+
+
+def test_group_fold_twins_and_facts_of_samples_are_read_back(database, add_dataset):
+    sample = datasets.samples(database, add_dataset())[0]
+    rich = dataclasses.replace(
+        sample, split="val", fold=2, group="sub-1", twins=0, facts={"brightness": 0.5}
+    )
+    assert datasets.samples(database, add_dataset(samples=[rich])) == [rich]

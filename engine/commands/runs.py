@@ -1,4 +1,4 @@
-"""What each command of the command line does. Each returns the exit status."""
+"""The commands about runs, and the worker that carries them out."""
 
 import argparse
 import csv
@@ -8,16 +8,12 @@ import statistics
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, get_args
 
 from engine import config
-from engine.datasets.importer import import_dataset
-from engine.datasets.report import render_warning
-from engine.datasets.toy import write_toy_zip
-from engine.errors import BadSetting, NotFound, Refused, WorkbenchError
+from engine.commands.shared import ACTOR, assignments, opened, say
+from engine.errors import NotFound, WorkbenchError
 from engine.events import EpochRecord
 from engine.jobs.daemon import detach, ensure_worker
 from engine.jobs.executors.local import LocalExecutor
@@ -31,62 +27,16 @@ from engine.store.datasets import ClassEntry
 from engine.store.runs import Run
 from engine.workbench import Workbench, open_workbench
 
-ACTOR = "command line"
-
 _WAIT_SECONDS = 0.5
-
-
-@contextmanager
-def _opened(settings: Settings) -> Iterator[Workbench]:
-    workbench = open_workbench(settings)
-    try:
-        yield workbench
-    finally:
-        workbench.close()
-
-
-def import_(settings: Settings, options: argparse.Namespace) -> int:
-    """Import a zip or folder, in this process."""
-    path: Path = options.path
-    with _opened(settings) as workbench:
-        dataset = import_dataset(
-            workbench,
-            path,
-            name=options.name or path.resolve().stem,
-            actor=ACTOR,
-            progress=_progress_line(),
-        )
-    report = dataset.report
-    warnings = [render_warning(warning) for warning in report["warnings"]]
-    print(f"Dataset {dataset.id} “{dataset.name}”: {dataset.num_samples} samples.")
-    print(f"Pairing: {report['rule']}")
-    print("Sizes:", ", ".join(f"{size} ({n})" for size, n in report["sizes"].items()))
-    for entry, share in zip(dataset.classes, report["class_share"], strict=True):
-        role = ", background" if entry.background else ""
-        print(f"Class {entry.index}: {entry.name} ({share:.1%} of the pixels{role})")
-    for name in report["unmatched"]:
-        print(f"Without a partner: {name}")
-    for warning in warnings:
-        print(f"Note: {warning}")
-    if options.json:
-        result = {
-            "dataset": dataset.id,
-            "samples": dataset.num_samples,
-            "classes": [entry.name for entry in dataset.classes],
-            "unmatched": report["unmatched"],
-            "warnings": warnings,
-        }
-        print(json.dumps(result, ensure_ascii=False))
-    return 0
 
 
 def train(settings: Settings, options: argparse.Namespace) -> int:
     """Queue a training; with --wait, follow it to its end."""
     chosen = config.with_changes(config.recipe(options.recipe), _parse_changes(options.set))
-    with _opened(settings) as workbench:
+    with opened(settings) as workbench:
         dataset = datasets.find(workbench.database, options.dataset)
         for warning in config.config_warnings(chosen, len(dataset.classes)):
-            _say(warning)
+            say(warning)
         run_id = submit_training(workbench, dataset.id, chosen, name=options.name, actor=ACTOR)
         if options.wait:
             _follow(workbench, run_id)
@@ -96,7 +46,7 @@ def train(settings: Settings, options: argparse.Namespace) -> int:
             result |= {"best_epoch": run.best_epoch, "scores": _scores(workbench, run)}
     print(f"Run {run.id} “{run.name}” is {run.status}.")
     if run.job.error:
-        _say(_error_text(run))
+        say(_error_text(run))
     if options.json:
         print(json.dumps(result, ensure_ascii=False))
     return 1 if options.wait and run.status != "completed" else 0
@@ -104,7 +54,7 @@ def train(settings: Settings, options: argparse.Namespace) -> int:
 
 def list_runs(settings: Settings, options: argparse.Namespace) -> int:
     """List all runs, newest first."""
-    with _opened(settings) as workbench:
+    with opened(settings) as workbench:
         found = runs.all_newest_first(workbench.database)
     for run in found:
         best = "–" if run.best_val_dice is None else f"{run.best_val_dice:.4f}"
@@ -116,7 +66,7 @@ def list_runs(settings: Settings, options: argparse.Namespace) -> int:
 
 def show(settings: Settings, options: argparse.Namespace) -> int:
     """One run: settings, epochs, scores."""
-    with _opened(settings) as workbench:
+    with opened(settings) as workbench:
         run = runs.find(workbench.database, options.run)
         records = epochs.of_run(workbench.database, run.id)
         split = runs.split_of(workbench.database, run.id)
@@ -143,7 +93,7 @@ def show(settings: Settings, options: argparse.Namespace) -> int:
 
 def stop(settings: Settings, options: argparse.Namespace) -> int:
     """Ask a run to stop."""
-    with _opened(settings) as workbench:
+    with opened(settings) as workbench:
         run = runs.find(workbench.database, options.run)
         stop_run(workbench, run.id, actor=ACTOR)
         run = runs.get(workbench.database, run.id)
@@ -155,7 +105,7 @@ def stop(settings: Settings, options: argparse.Namespace) -> int:
 
 def scores(settings: Settings, options: argparse.Namespace) -> int:
     """The scores of each image, worst first."""
-    with _opened(settings) as workbench:
+    with opened(settings) as workbench:
         run = runs.find(workbench.database, options.run)
         classes = datasets.get(workbench.database, run.dataset_id).classes
         names = {s.position: s.name for s in datasets.samples(workbench.database, run.dataset_id)}
@@ -191,20 +141,6 @@ def scores(settings: Settings, options: argparse.Namespace) -> int:
     return 0
 
 
-def toy(settings: Settings, options: argparse.Namespace) -> int:
-    """Write a small dataset."""
-    try:
-        write_toy_zip(options.out)
-    except OSError as error:
-        raise Refused(
-            "The file {file} cannot be written: {reason}.",
-            file=str(options.out),
-            reason=error.strerror or str(error),
-        ) from error
-    print(f"Wrote {options.out}: circles and rectangles on noise, three classes.")
-    return 0
-
-
 def worker(settings: Settings, options: argparse.Namespace) -> int:
     """Execute queued jobs until told to end."""
     workbench = open_workbench(settings)
@@ -216,16 +152,8 @@ def worker(settings: Settings, options: argparse.Namespace) -> int:
     return 0
 
 
-def _parse_changes(assignments: list[str]) -> dict[str, Any]:
-    changes: dict[str, Any] = {}
-    for assignment in assignments:
-        name, separator, value = assignment.partition("=")
-        if not separator:
-            raise BadSetting(
-                "--set {seen} has no “=”; write it as --set epochs=5.", seen=assignment
-            )
-        changes[name.strip()] = _parse_value(name.strip(), value.strip())
-    return changes
+def _parse_changes(texts: list[str]) -> dict[str, Any]:
+    return {name: _parse_value(name, value) for name, value in assignments(texts).items()}
 
 
 def _parse_value(name: str, text: str) -> str | None:
@@ -235,22 +163,6 @@ def _parse_value(name: str, text: str) -> str | None:
     return None if optional and text.lower() == "none" else text
 
 
-def _progress_line() -> Callable[[str, float], None]:
-    """A line that counts up on a terminal; nothing where nobody watches."""
-    if not sys.stderr.isatty():
-        return lambda phase, share: None
-    shown = ""
-
-    def show_progress(phase: str, share: float) -> None:
-        nonlocal shown
-        line = f"\r{phase} {share:4.0%}" + ("\n" if share >= 1 else "")
-        if line != shown:
-            shown = line
-            _say(line, end="")
-
-    return show_progress
-
-
 def _follow(workbench: Workbench, run_id: str) -> None:
     """Print what the run does until it has ended."""
     num_said, phase = 0, ""
@@ -258,13 +170,13 @@ def _follow(workbench: Workbench, run_id: str) -> None:
         run = runs.get(workbench.database, run_id)
         for record in epochs.of_run(workbench.database, run_id)[num_said:]:
             num_said += 1
-            _say(
+            say(
                 f"epoch {record.epoch}: loss {record.train_loss:.4f}, validation loss "
                 f"{record.val_loss:.4f}, validation Dice {record.val_dice:.4f}"
             )
         if run.job.phase != phase:
             phase = run.job.phase
-            _say(phase)
+            say(phase)
         if not run.job.is_live:
             return
         # The worker may have been killed; what waits for it would wait for ever.
@@ -375,8 +287,3 @@ def _cell(value: Any) -> str:
     if value is None:
         return "–"
     return f"{value:.4f}" if isinstance(value, float) else str(value)
-
-
-def _say(text: str = "", end: str = "\n") -> None:
-    """Progress and notes go to standard error: standard output is for results."""
-    print(text, end=end, file=sys.stderr, flush=True)

@@ -1,0 +1,97 @@
+"""An image and a mask that may belong together, and how sure that is."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from engine.datasets.pairing import words
+from engine.datasets.pairing.names import Picture, Tokens
+
+_UNSAID = (words.IMAGE_WORDS - words.COLOR_WORDS) | set(words.SPLIT_WORDS)
+
+ANY = "*"
+"""Stands for names that have nothing to do with the image's, as those of instance masks."""
+
+NUMBER = "#"
+"""Stands for a number that counts instances."""
+
+
+class Level(IntEnum):
+    """How a mask's name was found to be its image's; the surest first."""
+
+    SAME_NAME = 0
+    WORDS = 1
+    """Equal but for words that say image or mask."""
+    EXTENDED = 2
+    """Equal but for words that say nothing by themselves."""
+    LEARNED = 3
+    """Equal but for what the names of all images in a folder end or begin with."""
+    HOME = 4
+    """The mask lies in a folder that is called like the image."""
+    ALONE = 5
+    """The image is the only one in the place where the mask lies."""
+    NUMBERS = 6
+    """Equal but for zeros before numbers: 1 and 001."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Edge:
+    """A mask that may be an image's."""
+
+    image: Picture
+    mask: Picture
+    level: Level
+    is_near: bool
+    """Whether they lie in the same place, rather than somewhere."""
+    key: Tokens
+    """What their names have in common."""
+    extra: Tokens
+    """What the mask's name has besides, without numbers that count instances."""
+    image_extra: Tokens
+    """What the image's name has besides, except for words that say image."""
+    is_instance: bool
+    """Whether more masks of the same name and another number may belong to the image."""
+
+    @property
+    def rank(self) -> tuple[bool, int, bool]:
+        """Sorts the surest first."""
+        is_exact = self.extra == (ANY,) or is_literal(self.image, self.mask, self.key)
+        return not self.is_near, self.level, not is_exact
+
+
+def is_literal(image: Picture, mask: Picture, key: Tokens) -> bool:
+    """Whether what the names have in common is also written alike, as `a-1` and `a_1` are not."""
+    if mask.plain_stem.startswith(image.plain_stem) or mask.plain_stem.endswith(image.plain_stem):
+        return True
+    written = _written(image, key)
+    return written is not None and written == _written(mask, key)
+
+
+def _written(picture: Picture, key: Tokens) -> str | None:
+    """The part of a stem that the tokens were read from."""
+    found = words.tokens_in(picture.stem)
+    texts = tuple(token.text for token in found)
+    for start in range(len(texts) - len(key) + 1 if key else 0):
+        if texts[start : start + len(key)] == key:
+            return picture.stem[found[start].start : found[start + len(key) - 1].end].casefold()
+    return None
+
+
+def split_extra(front: Tokens, back: Tokens) -> tuple[Tokens, bool]:
+    """What a mask's name has besides its image's, without numbers, and whether there were any.
+
+    A number beside a word for a person stays: `manual1` and `manual2` are two opinions. A number
+    that nothing explains leaves `NUMBER`.
+    """
+    kept: list[str] = []
+    is_instance = False
+    for part in (front, back):
+        before = ""
+        for word in part:
+            if words.is_number(word) and before not in words.RATER_WORDS:
+                is_instance = True
+            elif word not in _UNSAID:
+                kept.append(word)
+            before = word
+    if is_instance and words.MASK_WORDS.isdisjoint(kept):
+        kept.append(NUMBER)
+    return tuple(kept), is_instance

@@ -1,0 +1,104 @@
+"""Corrections of a draft's plan. They are written at once, so a reload or a colleague sees them."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import streamlit as st
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from engine.config import Part
+from engine.datasets.plan import ImportPlan, parse_plan
+from engine.errors import BadSetting, Refused, WorkbenchError
+from engine.store import drafts
+from engine.store.drafts import Draft
+from pages.common import formats, reads
+from pages.common.review.rows import refuse
+from pages.common.texts import _, error_text
+
+T = TypeVar("T", bound=Part)
+
+
+def plan_of(draft: Draft) -> ImportPlan:
+    """The plan as it is now; before a look into the archive, the plan that says nothing."""
+    return ImportPlan() if draft.plan is None else parse_plan(draft.plan)
+
+
+def changed(part: T, **values: Any) -> T:
+    """A part of a plan with other values, validated.
+
+    Raises:
+        BadSetting: they cannot be used; the sentence is for the person who gave them.
+    """
+    return validated(type(part), {name: getattr(part, name) for name in _fields(part)} | values)
+
+
+def validated(kind: type[T], values: Mapping[str, Any]) -> T:
+    """A part of a plan. Raises `BadSetting` as `changed` does."""
+    try:
+        return kind.model_validate(dict(values))
+    except ValidationError as error:
+        sentence = _sentence(error.errors()[0])
+        raise BadSetting(sentence.replace("{", "{{").replace("}", "}}") + ".") from None
+
+
+def apply(
+    draft_id: str,
+    shown_job_id: str,
+    change: Callable[[ImportPlan], ImportPlan],
+    *,
+    problem: str = "",
+) -> bool:
+    """Correct the plan of a draft; returns whether that could be done.
+
+    The correction is made to the plan as it lies in the store, so what somebody else corrected
+    elsewhere in it meanwhile stays.
+
+    Args:
+        shown_job_id: the draft's last job when the page was shown. After another one the archive
+            may be paired in another way, and what was seen no longer holds.
+        problem: key that a sentence about what cannot be used is kept under, for the page to show
+            until the next correction; by default it is shown in passing.
+    """
+    if problem:
+        st.session_state.pop(problem, None)
+    try:
+        draft = reads.draft(draft_id)
+        if draft.job.is_live or draft.job.id != shown_job_id:
+            raise Refused(_("Somebody else is working on this import. This change was not made."))
+        plan = change(plan_of(draft))
+    except BadSetting as error:
+        if problem:
+            st.session_state[problem] = formats.plain(error_text(error))
+        else:
+            refuse(error)
+        return False
+    except WorkbenchError as error:
+        refuse(error)
+        return False
+    drafts.set_plan(reads.workbench().database, draft_id, plan.to_dict())
+    return True
+
+
+def follow(key: str, value: object) -> None:
+    """Fill a widget from the plan, before it is made.
+
+    What a person entered and the plan did not take stays until the plan changes.
+    """
+    seen = f"{key}_of_plan"
+    if key not in st.session_state or st.session_state.get(seen) != value:
+        st.session_state[key] = value
+        st.session_state[seen] = value
+
+
+def _fields(part: Part) -> list[str]:
+    return list(type(part).model_fields)
+
+
+def _sentence(problem: ErrorDetails) -> str:
+    """What pydantic says about the first value that cannot be used."""
+    raised = problem.get("ctx", {}).get("error")
+    if isinstance(raised, ValueError):
+        return str(raised)
+    field = str(problem["loc"][-1]) if problem["loc"] else ""
+    return f"{field}: {problem['msg']}"
