@@ -9,9 +9,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from engine import uploads
 from engine.jobs.daemon import ensure_worker
 from engine.jobs.imports import submit_upload
+from engine.jobs.sweeping import sweep
 from engine.settings import Settings
 from engine.store import jobs
 from engine.web.routes import routes
@@ -51,8 +51,8 @@ async def _repeat(chore: Callable[[], object], seconds: float) -> None:
 
 
 def _sweep() -> None:
-    """Delete what nobody will go on uploading."""
-    uploads.sweep_stale(workbench, actor="server")
+    """Delete what nobody will come back for."""
+    sweep(workbench, actor="server")
 
 
 def _ensure_open_jobs_have_a_worker() -> None:

@@ -5,7 +5,7 @@ import streamlit as st
 from engine.errors import NotFound
 from pages.common import links, reads
 from pages.common.parts import view_switch
-from pages.common.review import archives, states
+from pages.common.review import archives, changes, states
 from pages.common.review.classes_view import classes_view
 from pages.common.review.context import review_of
 from pages.common.review.header import header
@@ -36,7 +36,8 @@ if not archives.archive_names(draft.id):
 
 left, right = st.columns([6, 5], gap="large")
 with left:
-    view = view_switch(VIEWS, "pairs", key="review_view")
+    view = view_switch(VIEWS, "pairs", key=changes.key_of_turn("review_view"))
     SHOWN[view](review)
 with right:
     samples_view(review)
+changes.all_filled()

@@ -16,7 +16,7 @@ from engine.datasets.inspection import Inspection
 from engine.datasets.pairing import Proposal
 from engine.datasets.plan import ImportPlan
 from engine.datasets.quality import Finding, SampleFacts, find_problems
-from engine.datasets.report import ImportReport, build_report, listed
+from engine.datasets.report import ARCHIVE_KEYS, build_report, listed
 from engine.datasets.sample_writer import Written
 from engine.datasets.splits import Assignment, Member, make_split
 from engine.errors import BadData
@@ -42,8 +42,8 @@ class Measured:
 class Origin:
     """Where a dataset's samples come from: what its versions have in common."""
 
-    pairing: dict[str, Any]
-    """The part of a report about the archive; JSON."""
+    archive: dict[str, Any]
+    """What a report tells of the archive; see `ImportReport.archive`."""
     notes: tuple[Note, ...]
     """What was decided about masks and images."""
 
@@ -61,7 +61,7 @@ class Origin:
             unusable: what the inspection had not skipped, but could not be imported.
         """
         skipped = [*found.skipped, *unusable]
-        pairing = {
+        archive = {
             "proposal": proposal.key,
             "rule": proposal.reason.to_record(),
             "confidence": proposal.confidence,
@@ -78,13 +78,13 @@ class Origin:
             "channels": _counted([str(each.num_channels) for each in written]),
             "modes": _counted([each.mode for each in written]),
         }
-        return cls(pairing=pairing, notes=(*found.notes, *_remarks(written)))
+        return cls(archive=archive, notes=(*found.notes, *_remarks(written)))
 
     @classmethod
     def from_report(cls, report: dict[str, Any]) -> Self:
         """What the report of a version's parent tells of the archive."""
         return cls(
-            pairing=report.get("origin", {}),
+            archive={name: report[name] for name in ARCHIVE_KEYS if name in report},
             notes=tuple(Note.from_record(record) for record in report.get("notes", ())),
         )
 
@@ -104,18 +104,16 @@ class Assembled:
         Args:
             same_content: datasets that hold exactly the same.
         """
-        notes = list(self.origin.notes)
+        findings = list(self.findings)
         if same_content:
-            notes.append(
-                Note(
-                    "The dataset “{name}” holds exactly the same samples.",
-                    {"name": same_content[0].name},
-                )
+            note = Note(
+                "The dataset “{name}” holds exactly the same samples.",
+                {"name": same_content[0].name},
             )
-        report: ImportReport = build_report(
-            self.samples, self.classes, self.findings, notes, self.origin.pairing
-        )
-        return report.to_dict()
+            findings.append(Finding(key="same_content", severity="warning", note=note))
+        return build_report(
+            self.samples, self.classes, findings, self.origin.notes, self.origin.archive
+        ).to_dict()
 
 
 def assemble(

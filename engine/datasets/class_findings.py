@@ -1,6 +1,10 @@
 """Findings about classes: how much there is of each, and in which part of the split."""
 
 from collections.abc import Iterator, Sequence
+from itertools import compress
+
+import numpy as np
+from numpy.typing import NDArray
 
 from engine.datasets.findings import Finding, Fix
 from engine.notes import Note
@@ -17,7 +21,11 @@ _Classes = Sequence[ClassEntry]
 
 
 def class_findings(samples: _Samples, classes: _Classes) -> Iterator[Finding]:
-    """What is noticed about the classes of a dataset."""
+    """What is noticed about the classes of a dataset.
+
+    Args:
+        samples: at least one.
+    """
     for check in (
         _no_background,
         _majority_class,
@@ -28,11 +36,6 @@ def class_findings(samples: _Samples, classes: _Classes) -> Iterator[Finding]:
         _full_masks,
     ):
         yield from check(samples, classes)
-
-
-def foreground_px(sample: Sample, classes: _Classes) -> int:
-    """Pixels of a sample that are not background."""
-    return sum(sample.class_pixels[entry.index] for entry in _foreground(classes))
 
 
 def _no_background(samples: _Samples, classes: _Classes) -> Iterator[Finding]:
@@ -49,7 +52,7 @@ def _majority_class(samples: _Samples, classes: _Classes) -> Iterator[Finding]:
     if len(classes) != 2 or len(foreground) != 1:
         return
     (entry,) = foreground
-    share = _share_of(entry, samples)
+    share = _shares(samples)[entry.index]
     if share > 0.5:
         # Predicted everywhere: tp = p, fp = 1 - p, fn = 0, so Dice = 2p / (2p + 1 - p).
         note = Note(
@@ -64,9 +67,11 @@ def _majority_class(samples: _Samples, classes: _Classes) -> Iterator[Finding]:
 
 
 def _rare_classes(samples: _Samples, classes: _Classes) -> Iterator[Finding]:
-    for entry in _foreground(classes):
-        holders = _holders(entry, samples)
-        share = _share_of(entry, samples)
+    shares = _shares(samples)
+    for entry, holders in zip(classes, _holders(samples), strict=True):
+        share = shares[entry.index]
+        if entry.background:
+            continue
         if share < RARE_SHARE or len(holders) < RARE_SAMPLES:
             note = Note(
                 "The class “{name}” is rare: {percent:.2g} % of the pixels, in {num} samples. "
@@ -80,8 +85,7 @@ def _rare_classes(samples: _Samples, classes: _Classes) -> Iterator[Finding]:
 
 def _missing_classes(samples: _Samples, classes: _Classes) -> Iterator[Finding]:
     parts = {sample.split for sample in samples}
-    for entry in classes:
-        holders = _holders(entry, samples)
+    for entry, holders in zip(classes, _holders(samples), strict=True):
         missing = [p for p in SPLIT_NAMES if p in parts - {sample.split for sample in holders}]
         # Without its only foreground class a part has only empty masks, which is said there.
         is_only_one = [entry] == _foreground(classes)
@@ -100,7 +104,7 @@ def _missing_classes(samples: _Samples, classes: _Classes) -> Iterator[Finding]:
 
 
 def _empty_masks(samples: _Samples, classes: _Classes) -> Iterator[Finding]:
-    empty = [sample for sample in samples if not foreground_px(sample, classes)]
+    empty = _where(_foreground_pixels(samples, classes) == 0, samples)
     if empty:
         note = Note(
             "{num} of {total} masks are empty: they hold no foreground.",
@@ -110,9 +114,11 @@ def _empty_masks(samples: _Samples, classes: _Classes) -> Iterator[Finding]:
 
 
 def _empty_parts(samples: _Samples, classes: _Classes) -> Iterator[Finding]:
+    foreground = _foreground_pixels(samples, classes)
     for part in SPLIT_NAMES:
-        members = [sample for sample in samples if sample.split == part]
-        if members and not any(foreground_px(sample, classes) for sample in members):
+        places = [place for place, sample in enumerate(samples) if sample.split == part]
+        members = [samples[place] for place in places]
+        if members and not foreground[places].any():
             note = Note(
                 "All {num} masks of the part “{part}” are empty, so it says nothing about how well "
                 "the foreground is found. Make another split.",
@@ -124,14 +130,10 @@ def _empty_parts(samples: _Samples, classes: _Classes) -> Iterator[Finding]:
 
 
 def _full_masks(samples: _Samples, classes: _Classes) -> Iterator[Finding]:
-    full = [
-        sample
-        for sample in samples
-        if any(
-            sample.class_pixels[entry.index] >= FULL_SHARE * max(1, sum(sample.class_pixels))
-            for entry in _foreground(classes)
-        )
-    ]
+    pixels = _pixels(samples)
+    largest = pixels[:, [entry.index for entry in _foreground(classes)]].max(axis=1)
+    is_full = largest >= FULL_SHARE * np.maximum(1, pixels.sum(axis=1))
+    full = _where(is_full, samples)
     if full:
         note = Note(
             "One class covers nearly all of the mask in {num} of {total} samples, such as "
@@ -145,14 +147,34 @@ def _foreground(classes: _Classes) -> list[ClassEntry]:
     return [entry for entry in classes if not entry.background]
 
 
-def _holders(entry: ClassEntry, samples: _Samples) -> list[Sample]:
-    """The samples in which a class occurs."""
-    return [sample for sample in samples if sample.class_pixels[entry.index]]
+def _pixels(samples: _Samples) -> NDArray[np.int64]:
+    """Pixels of each class, shape (sample, class)."""
+    return np.array([sample.class_pixels for sample in samples], dtype=np.int64)
 
 
-def _share_of(entry: ClassEntry, samples: _Samples) -> float:
-    total = sum(sum(sample.class_pixels) for sample in samples)
-    return sum(sample.class_pixels[entry.index] for sample in samples) / max(1, total)
+def _foreground_pixels(samples: _Samples, classes: _Classes) -> NDArray[np.int64]:
+    """Pixels of each sample that are not background."""
+    total: NDArray[np.int64] = _pixels(samples)[
+        :, [entry.index for entry in _foreground(classes)]
+    ].sum(axis=1)
+    return total
+
+
+def _shares(samples: _Samples) -> list[float]:
+    """Share of each class in the pixels that count."""
+    totals = _pixels(samples).sum(axis=0)
+    shares: list[float] = (totals / max(1, totals.sum())).tolist()
+    return shares
+
+
+def _holders(samples: _Samples) -> list[list[Sample]]:
+    """The samples in which a class occurs, by class."""
+    occurs = _pixels(samples) > 0
+    return [_where(column, samples) for column in occurs.T]
+
+
+def _where(applies: NDArray[np.bool_], samples: _Samples) -> list[Sample]:
+    return list(compress(samples, applies.tolist()))
 
 
 def _positions(samples: _Samples) -> tuple[int, ...]:

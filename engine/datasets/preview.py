@@ -12,7 +12,7 @@ from engine.datasets.decode import PictureHeader, decode_mask, image_turns, read
 from engine.datasets.masks import MaskReader, class_entries
 from engine.datasets.pairing import Pair
 from engine.datasets.plan import ImportPlan
-from engine.datasets.sample_writer import MAX_CROP_PX, MAX_CROP_SHARE, fitted
+from engine.datasets.sample_writer import fitted, is_close
 from engine.errors import BadInput
 from engine.notes import Note
 from engine.pictures.thumbnails import mask_thumbnail_png, thumbnail_webp
@@ -113,17 +113,10 @@ def size_mismatches(
                     pair=pair,
                     image_size=image_size,
                     mask_size=mask_size,
-                    is_close=_is_close(image_size, mask_size),
+                    is_close=is_close(image_size, mask_size),
                 )
             )
     return found
-
-
-def _is_close(first: tuple[int, int], second: tuple[int, int]) -> bool:
-    return all(
-        abs(one - other) <= max(MAX_CROP_PX, MAX_CROP_SHARE * max(one, other))
-        for one, other in zip(first, second, strict=True)
-    )
 
 
 def _too_large(pair: Pair, headers: Mapping[str, PictureHeader]) -> Note | None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.datasets.class_findings import class_findings, foreground_px
+from engine.datasets.class_findings import class_findings
 from engine.datasets.copy_findings import copy_findings
 from engine.datasets.findings import SEVERITIES, Finding, Fix, Severity
 from engine.datasets.fingerprints import find_twins, likeness
@@ -185,13 +185,14 @@ def _misaligned_masks(known: _Known) -> Iterable[Finding]:
 
 def _inverted_masks(known: _Known) -> Iterable[Finding]:
     """Masks whose share and border are on the other side than those of nearly all others."""
+    foreground = [entry.index for entry in known.classes if not entry.background]
     with_both = []
     for sample, facts in known.measured():
-        share = foreground_px(sample, known.classes) / max(1, sum(sample.class_pixels))
+        num_px = sum(sample.class_pixels[index] for index in foreground)
+        share = num_px / max(1, sum(sample.class_pixels))
         if 0 < share < 1 and facts.border_share is not None:
             with_both.append((sample, share, facts.border_share))
-    has_background = any(entry.background for entry in known.classes)
-    if len(with_both) < _MIN_TO_COMPARE or not has_background:
+    if len(with_both) < _MIN_TO_COMPARE or len(foreground) == len(known.classes):
         return
     shares = np.array([share for _, share, _ in with_both])
     borders = np.array([border for _, _, border in with_both])

@@ -21,6 +21,12 @@ _LEFT_OUT = {
 }
 """Lists of an archive's report, and what a finding says of each."""
 
+ARCHIVE_KEYS = (
+    "proposal", "rule", "confidence", "doubts", "unmatched", "num_unmatched", "ambiguous",
+    "num_ambiguous", "ignored", "skipped", "num_skipped", "channels", "modes",
+)  # fmt: skip
+"""What a report tells of the archive that the samples came from."""
+
 Item = TypeVar("Item")
 
 
@@ -29,10 +35,11 @@ class ImportReport:
     """What was imported, what was left out, and what to look at."""
 
     pairs: int
-    origin: Mapping[str, Any]
-    """What the archive gave, JSON: `rule` (a `Note` record that says how images and masks were
-    told apart), `confidence`, `proposal`, `doubts`, `unmatched`, `ambiguous`, `skipped` with the
-    complete number of each as `num_…`, `ignored`, `channels`, `modes`. What is known of it."""
+    archive: Mapping[str, Any]
+    """What is known of the archive, by `ARCHIVE_KEYS`: `rule` (a `Note` record that says how images
+    and masks were told apart), its `confidence` and `doubts`, the lists `unmatched`, `ambiguous`
+    and `skipped` with the complete number of each, files `ignored` as they are no pictures, and
+    how many pictures have which `channels` and `modes`. In JSON these stand beside the rest."""
     notes: list[dict[str, Any]]
     """`Note` records: what was decided about masks and images."""
     sizes: dict[str, int]
@@ -51,9 +58,9 @@ class ImportReport:
     """`Note` records: those of errors and warnings, then the notes."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as JSON types; what the archive gave also stands beside the rest."""
+        """The report as JSON types."""
         record = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {**self.origin, **record, "origin": dict(self.origin)}
+        return {**record.pop("archive"), **record}
 
 
 def build_report(
@@ -61,18 +68,18 @@ def build_report(
     classes: Sequence[ClassEntry],
     findings: Sequence[Finding],
     notes: Sequence[Note],
-    origin: Mapping[str, Any],
+    archive: Mapping[str, Any],
 ) -> ImportReport:
     """Put together what the steps of an import found.
 
     Args:
         findings: as `quality.find_problems` gives them.
         notes: what was decided about masks and images; each becomes a finding, too.
-        origin: see `ImportReport.origin`.
+        archive: see `ImportReport.archive`.
     """
     everything = [
         *findings,
-        *_about_archive(origin),
+        *_about_archive(archive),
         *(Finding(key="remark", severity="note", note=note) for note in notes),
     ]
     everything.sort(key=lambda finding: SEVERITIES.index(finding.severity))
@@ -81,7 +88,7 @@ def build_report(
     sizes = Counter(f"{sample.width}×{sample.height}" for sample in samples)
     return ImportReport(
         pairs=len(samples),
-        origin=origin,
+        archive=archive,
         notes=records,
         sizes=dict(sizes.most_common(MAX_LISTED)),
         class_share=class_share(samples, len(classes)),
@@ -110,19 +117,19 @@ def class_share(samples: Sequence[Sample], num_classes: int) -> list[float]:
     return [total / max(1, sum(totals)) for total in totals]
 
 
-def _about_archive(origin: Mapping[str, Any]) -> Iterator[Finding]:
+def _about_archive(archive: Mapping[str, Any]) -> Iterator[Finding]:
     """Findings about what did not become a sample, and doubts about the pairing."""
     for key, message in _LEFT_OUT.items():
-        names = [_name_of(each) for each in origin.get(key, ())]
+        names = [_name_of(each) for each in archive.get(key, ())]
         if names:
             # What operating systems leave in archives is nobody's loss.
             wanted = [name for name in names if not is_junk(name)]
             yield Finding(
                 key=key,
                 severity="warning" if wanted else "note",
-                note=Note(message, {"num": origin[f"num_{key}"], "example": [*wanted, *names][0]}),
+                note=Note(message, {"num": archive[f"num_{key}"], "example": [*wanted, *names][0]}),
             )
-    for record in origin.get("doubts", ()):
+    for record in archive.get("doubts", ()):
         yield Finding(key="pairing", severity="warning", note=Note.from_record(record))
 
 

@@ -125,10 +125,23 @@ def split_of_run(samples: Sequence[Sample], config: SplitConfig) -> Split:
             for sample in samples
         ]
         parts = make_split(members, config).split
+    _check_parts(parts)
     return {
         name: [s.position for s, part in zip(samples, parts, strict=True) if part == name]
         for name in SPLIT_NAMES
     }
+
+
+def _check_parts(parts: Sequence[SplitName]) -> None:
+    """Refuse a stored split that nothing can be trained with."""
+    for part, word in (("train", "training"), ("val", "validation")):
+        if part not in parts:
+            raise BadData(
+                "The dataset's split has no {part} samples; a training needs at least 1 of them "
+                "among its {num}. Import more, or make a version with another split.",
+                part=word,
+                num=len(parts),
+            )
 
 
 def leaks(samples: Sequence[Sample], split: Split) -> list[tuple[int, ...]]:

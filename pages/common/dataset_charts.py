@@ -20,6 +20,8 @@ PART_COLORS: Mapping[str, str] = {
 _HEIGHT_PX = 260
 _BAR_COLOR = "#0072b2"
 _MAX_IN_LEGEND = 5
+_WIDE = 20
+"""Ratio of the largest to the smallest value from which on an axis is logarithmic."""
 
 
 def class_shares(dataset: Dataset, parts: Mapping[str, Part]) -> go.Figure:
@@ -75,7 +77,12 @@ def images_showing(dataset: Dataset, parts: Mapping[str, Part]) -> go.Figure:
 def distribution(
     values: Sequence[float], title: str, unit: str, *, as_share: bool = False, log: bool = False
 ) -> go.Figure:
-    """How many samples have which value."""
+    """How many samples have which value.
+
+    Args:
+        log: whether orders of magnitude may be told apart; only where there are several.
+    """
+    log = log and min(values) > 0 and max(values) / min(values) >= _WIDE
     left, right, counts = histogram(values, logarithmic=log)
     number = ".0%" if as_share else ",.4~g"
     figure = go.Figure(

@@ -1,14 +1,15 @@
 """What a dataset's classes, objects and images are like, as plots and a table."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Sequence
 
 import plotly.graph_objects as go
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
-from engine.store.datasets import Dataset
+from engine.store.datasets import Dataset, Sample
 from pages.common import columns, dataset_charts, reads
 from pages.common.dataset_numbers import (
+    Part,
     mean_object_px,
     num_objects,
     parts_of,
@@ -26,52 +27,62 @@ def view(dataset: Dataset) -> None:
     left, right = st.columns(2, gap="medium")
     _plot(
         left,
+        dataset_charts.class_shares(dataset, parts),
         "dataset_pixels",
         _("Share of the pixels of each class, by part of the split"),
-        lambda: dataset_charts.class_shares(dataset, parts),
     )
     _plot(
         right,
+        dataset_charts.images_showing(dataset, parts),
         "dataset_images",
         _("Share of the images that show each class, by part of the split"),
-        lambda: dataset_charts.images_showing(dataset, parts),
     )
-    _class_table(dataset)
-    objects = [num for num in map(num_objects, samples) if num is not None]
-    sizes_px = [px for px in (mean_object_px(s, dataset.classes) for s in samples) if px]
-    brightness = [s.facts["brightness"] for s in samples if "brightness" in s.facts]
-    first, second = st.columns(2, gap="medium")
-    if objects:
+    _class_table(dataset, parts["all"])
+    if any(sample.facts for sample in samples):
+        _objects(dataset, samples)
+    _images(samples)
+
+
+def _objects(dataset: Dataset, samples: Sequence[Sample]) -> None:
+    left, right = st.columns(2, gap="medium")
+    numbers = [number for number in map(num_objects, samples) if number is not None]
+    sizes = [size for size in (mean_object_px(s, dataset.classes) for s in samples) if size]
+    if numbers:
         _plot(
-            first,
+            left,
+            dataset_charts.distribution(numbers, _("Objects per image"), _("objects")),
             "dataset_objects",
             _("How many images have how many objects"),
-            lambda: dataset_charts.distribution(objects, _("Objects per image"), _("objects")),
         )
-    if sizes_px:
+    if sizes:
         _plot(
-            second,
+            right,
+            dataset_charts.distribution(
+                sizes, _("Mean object size of an image"), _("pixels"), log=True
+            ),
             "dataset_object_sizes",
             _("How many images have objects of which mean size"),
-            lambda: dataset_charts.distribution(
-                sizes_px, _("Mean object size of an image"), _("pixels"), log=True
-            ),
         )
+
+
+def _images(samples: Sequence[Sample]) -> None:
+    left, right = st.columns(2, gap="medium")
+    brightness = [s.facts["brightness"] for s in samples if "brightness" in s.facts]
     if brightness:
         _plot(
-            first,
-            "dataset_brightness",
-            _("How many images are how bright"),
-            lambda: dataset_charts.distribution(
+            left,
+            dataset_charts.distribution(
                 brightness, _("Brightness"), _("mean, of white"), as_share=True
             ),
+            "dataset_brightness",
+            _("How many images are how bright"),
         )
     if len({(sample.width, sample.height) for sample in samples}) > 1:
         _plot(
-            second if brightness else first,
+            right,
+            dataset_charts.image_sizes(samples),
             "dataset_sizes",
             _("Width and height of the images"),
-            lambda: dataset_charts.image_sizes(samples),
         )
     st.caption(sizes_words(samples))
     if not brightness:
@@ -83,12 +94,11 @@ def view(dataset: Dataset) -> None:
         )
 
 
-def _plot(place: Any, key: str, alt: str, figure: Callable[[], go.Figure]) -> None:
-    place.plotly_chart(figure(), key=key, alt=alt, config={"displayModeBar": False})
+def _plot(place: DeltaGenerator, figure: go.Figure, key: str, alt: str) -> None:
+    place.plotly_chart(figure, key=key, alt=alt, config={"displayModeBar": False})
 
 
-def _class_table(dataset: Dataset) -> None:
-    whole = parts_of(dataset, reads.samples(dataset.id))["all"]
+def _class_table(dataset: Dataset, whole: Part) -> None:
     st.dataframe(
         {
             "color": [

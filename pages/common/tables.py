@@ -9,7 +9,7 @@ import pandas as pd
 
 from engine.config import leaf_fields
 from engine.scores.rules import Summary
-from engine.store.datasets import Dataset, Sample
+from engine.store.datasets import Dataset
 from engine.store.runs import Run
 from pages.common import formats, links
 from pages.common.progress import elapsed_seconds, epochs_text, remaining_seconds
@@ -60,25 +60,6 @@ def scored_table(
             | {f"class_{entry.index}": each.class_dice[entry.index] for entry in dataset.classes}
             | {"iou": each.iou}
             for each in scored
-        ]
-    )
-
-
-def samples_table(dataset: Dataset, found: Sequence[Sample], names: Sequence[str]) -> pd.DataFrame:
-    """One row per sample of a dataset; `names` by position."""
-    return pd.DataFrame(
-        [
-            {
-                "thumb": links.dataset_file(dataset.id, "thumbs", f"{sample.stem}.webp"),
-                "sample": names[sample.position],
-                "size": f"{sample.width}×{sample.height}",
-            }
-            | {
-                f"class_{entry.index}": sample.class_pixels[entry.index]
-                / max(sum(sample.class_pixels), 1)
-                for entry in dataset.classes
-            }
-            for sample in found
         ]
     )
 

@@ -193,7 +193,11 @@ def test_a_pairing_rule_is_typed_and_its_effect_seen_before_anything_is_stored(
     page.get_by_role("button", name="Look at these masks").click()
     expect(page.get_by_text("3 pairs · 3 classes")).to_be_visible(timeout=JOB_MS)
     settled(page)
-    # What was typed lies in the draft: a reload shows it.
+    # The fields show what the plan says after the look, which had taken them off the page.
+    expect(page.get_by_role("radio", name=re.compile("Another rule"))).to_be_checked()
+    expect(page.get_by_role("radio", name="Pairs", exact=True)).to_be_checked()
+    expect(page.get_by_label("Mask pattern", exact=True)).to_have_value("scan/{id}_C.png")
+    # It lies in the draft: a reload shows it too.
     page.reload()
     settled(page)
     expect(page.get_by_label("Mask pattern", exact=True)).to_have_value("scan/{id}_C.png")
@@ -234,6 +238,8 @@ def rename(page: Page, row: int, name: str) -> None:
 def choose_role(page: Page, row: int, role: str) -> None:
     """Give a class of the editor another role."""
     page.mouse.click(*cell(page, row, ROLE))
+    selected = page.locator(f"#glide-cell-{ROLE}-{row}")
+    expect(selected).to_have_attribute("aria-selected", "true")
     page.keyboard.press("Enter")
     page.locator("#portal").get_by_role("option", name=role).click()
 
@@ -247,6 +253,7 @@ def test_classes_are_renamed_merged_and_ignored(
     rename(page, 1, "nucleus")
     rename(page, 2, "nucleus")
     expect(page.get_by_text("6 pairs · 3 classes")).to_be_visible()
+    settled(page)
     choose_role(page, 3, "ignored")
     expect(page.get_by_text("6 pairs · 2 classes")).to_be_visible()
     rules = plan(store, draft_id)["masks"]["classes"]

@@ -97,15 +97,21 @@ def test_from_a_zip_to_overlays_and_a_comparison(
     picture(page, "1-empty")
 
     page.locator("input[type=file]").set_input_files(toy)
-    page.get_by_role("button", name="Open").click(timeout=30_000)
-    page.wait_for_url("**/dataset?*")
+    page.wait_for_url("**/review?*", timeout=30_000)
+    # Nothing needs to be decided, so the import can begin at once.
+    expect(page.get_by_text("14 pairs · 3 classes")).to_be_visible(timeout=30_000)
+    settled(page)
+    picture(page, "1-review")
+    page.get_by_role("button", name="Import", exact=True).click()
+    page.wait_for_url("**/dataset?*", timeout=30_000)
     settled(page)
     expect(page.get_by_role("heading", name="cells & <b> *squares*")).to_be_visible()
-    expect(page.get_by_text("14 samples")).to_be_visible()
+    expect(page.get_by_text("14 samples · grey")).to_be_visible()
+    expect(page.locator(".gallery").get_by_role("option")).to_have_count(14)
     expect(page.locator(".viewer img[src*='/masks/']")).to_be_visible()
     picture(page, "2-dataset")
-    page.get_by_role("radio", name="Import report").click()
-    expect(page.get_by_text("Every picture found its partner.")).to_be_visible()
+    page.get_by_role("radio", name="Quality").click()
+    expect(page.get_by_text("Every picture was used.")).to_be_visible()
 
     page.get_by_role("button", name="Train on it").click()
     page.wait_for_url("**/train?*")
@@ -166,12 +172,17 @@ def test_a_file_that_is_no_zip_gets_a_sentence_and_leaves_nothing(
     broken.write_bytes(b"these are not the pictures you are looking for")
     open_page(page, server.address)
     page.locator("input[type=file]").set_input_files(broken)
-    expect(page.get_by_text("was not imported")).to_be_visible(timeout=30_000)
-    expect(page.get_by_test_id("stAlert")).to_contain_text("zip")
+    page.wait_for_url("**/review?*", timeout=30_000)
+    expect(page.get_by_test_id("stAlert")).to_contain_text("zip", timeout=30_000)
     expect(page.get_by_text("Traceback")).to_have_count(0)
+    settled(page)
     picture(page, "7-refused")
     assert list((home / "datasets").glob("*")) == []
+    page.get_by_role("button", name="Discard", exact=True).click()
+    page.get_by_role("button", name="Discard it").click()
+    # The server goes on, and nothing of the file is left.
+    expect(page.get_by_text("No datasets yet")).to_be_visible()
     assert list((home / "uploads").glob("*")) == []
-    # The server goes on.
+    assert list((home / "drafts").glob("*")) == []
     page.get_by_role("button", name="Create a toy dataset").first.click()
     expect(page.get_by_role("button", name="Open")).to_be_visible(timeout=30_000)

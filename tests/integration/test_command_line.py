@@ -11,7 +11,7 @@ from engine.datasets.toy import write_toy_zip
 from tests.integration.support import TINY, TINY_OPTIONS
 
 SUMMARY_KEYS = {"mean_image_dice", "pooled_dice", "mean_image_iou", "per_class", "images"}
-SHARES = ["--set=val_share=0.25", "--set=test_share=0.25"]
+SHARES = ["--set=split_method=random", "--set=val_share=0.25", "--set=test_share=0.25"]
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,8 @@ def scored(lab):
 
 def test_import_says_what_was_found(lab):
     imported = lab.imported
-    assert set(imported) == {"dataset", "samples", "classes", "unmatched", "warnings"}
+    assert set(imported) == {"dataset", "samples", "classes", "unmatched", "warnings", "report"}
+    assert imported["report"]["split_sizes"] == {"train": 8, "val": 2, "test": 2}
     assert imported["samples"] == 12
     assert len(imported["classes"]) == 3
     assert (imported["unmatched"], imported["warnings"]) == ([], [])

@@ -53,6 +53,8 @@ def test_distribution_counts_every_value():
     wide = dataset_charts.distribution([2, 300, 40_000], "Size", "pixels", log=True)
     assert sum(wide.data[0].y) == 3
     assert wide.layout.xaxis.type == "log"
+    narrow = dataset_charts.distribution([100, 300], "Size", "pixels", log=True)
+    assert narrow.layout.xaxis.type is None
     assert min(wide.layout.xaxis.tickvals) <= 2 and max(wide.layout.xaxis.tickvals) >= 10_000
 
 

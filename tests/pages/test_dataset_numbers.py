@@ -81,7 +81,10 @@ def test_whole_numbers_of_a_narrow_range_have_a_bin_each():
     assert [(a + b) / 2 for a, b in zip(left, right, strict=True)] == [1, 2, 3, 4, 5]
 
 
-@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=200), st.booleans())
+VALUES = st.one_of(st.just(0.0), st.floats(1e-3, 1e6))
+
+
+@given(st.lists(VALUES, min_size=1, max_size=200), st.booleans())
 def test_every_value_is_in_one_bin(values, logarithmic):
     left, right, counts = histogram(values, logarithmic=logarithmic)
     assert sum(counts) == len(values)

@@ -63,6 +63,7 @@ def test_caption_of_another_proposal_repeats_nothing():
     one = proposal(doubts=(Note("There are {num} others.", {"num": 2}),))
     other = proposal(key="o", doubts=(*one.doubts, Note("It looks inverted.")))
     assert pairs.proposal_caption(other, one) == r"It looks inverted\."
+    assert pairs.proposal_caption(other, None) == ""
 
 
 def test_table_shows_the_first_pairs_only_and_a_split_only_where_there_is_one():

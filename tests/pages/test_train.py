@@ -107,8 +107,7 @@ def test_changed_settings_change_the_numbers_and_are_named(open_page, add_datase
     }
     assert (
         "Changed from the recipe: Colour channels, Split method, Validation share, Test share, "
-        "Batch size"
-        in words(page)
+        "Batch size" in words(page)
     )
     assert "Settings as in the recipe." not in words(page)
 

@@ -26,12 +26,11 @@ def example_of(found: MaskSet) -> str:
     folder = _folder_words(edge.image.folder, edge.mask.folder)
     variant = [word for word in found.variant if word not in words.tokens_of(folder)]
     folder = "/".join(filter(None, [folder, " ".join(variant)]))
+    folder += "/" if folder else ""
+    if edge.level in (Level.HOME, Level.ALONE) and edge.extra != (ANY,):
+        return f"{folder}{edge.mask.stem}{edge.mask.suffix}"
     front, back = _around(edge)
-    return (
-        f"{folder}/{front}…{back}{edge.mask.suffix}"
-        if folder
-        else (f"{front}…{back}{edge.mask.suffix}")
-    )
+    return f"{folder}{front}…{back}{edge.mask.suffix}"
 
 
 def reason_of(found: MaskSet) -> Note:

@@ -54,16 +54,29 @@ class Edge:
     @property
     def rank(self) -> tuple[bool, int, bool]:
         """Sorts the surest first."""
-        is_exact = self.extra == (ANY,) or is_literal(self.image, self.mask, self.key)
-        return not self.is_near, self.level, not is_exact
+        is_unlike = self.extra != (ANY,) and self.misfit == _UNLIKE
+        return not self.is_near, self.level, is_unlike
+
+    @property
+    def misfit(self) -> int:
+        """See `misfit`."""
+        return misfit(self.image, self.mask, self.key)
 
 
-def is_literal(image: Picture, mask: Picture, key: Tokens) -> bool:
-    """Whether what the names have in common is also written alike, as `a-1` and `a_1` are not."""
-    if mask.plain_stem.startswith(image.plain_stem) or mask.plain_stem.endswith(image.plain_stem):
-        return True
+def misfit(image: Picture, mask: Picture, key: Tokens) -> int:
+    """How far what the names have in common is written differently, as in `a-1` and `a_1`.
+
+    0 for equal names, and the smaller, the less a mask's name has besides that of its image.
+    """
+    longer, shorter = mask.plain_stem, image.plain_stem
+    if longer.startswith(shorter) or longer.endswith(shorter):
+        return len(longer) - len(shorter)
     written = _written(image, key)
-    return written is not None and written == _written(mask, key)
+    return _WRITTEN_ALIKE if written == _written(mask, key) and written else _UNLIKE
+
+
+_WRITTEN_ALIKE, _UNLIKE = 10_000, 20_000
+"""More than any name is long."""
 
 
 def _written(picture: Picture, key: Tokens) -> str | None:

@@ -60,7 +60,10 @@ def _edges_by_folders(images: Sequence[Picture], masks: Sequence[Picture]) -> li
     if not masks:
         return []
     index = Images(images)
-    found = {mask: index.beside(mask) or index.at_home(mask) for mask in masks}
+    found = {mask: index.beside(mask) for mask in masks}
+    # Where some names in a folder say which image is meant, the others are no instances.
+    named = {mask.folder for mask, edges in found.items() if edges}
+    found |= {mask: index.at_home(mask) for mask in masks if mask.folder not in named}
     found |= _edges_to_lone_images(images, found)
     waiting = [mask for mask, edges in found.items() if not edges]
     edges = [edge for edges in found.values() for edge in edges]

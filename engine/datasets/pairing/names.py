@@ -200,6 +200,4 @@ def _read_part(part: str, is_split: bool) -> _Part:
         rest = tuple(
             word for word in said if word not in words.IMAGE_WORDS and word not in words.MASK_WORDS
         )
-        # A folder may mean something by its whole name only, such as “data” and “y”.
-        rest = () if rest == said else rest
     return _Part(tokens, role, is_only_image, rest)

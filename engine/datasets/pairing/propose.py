@@ -136,16 +136,19 @@ def _proposals(pictures: Sequence[Picture]) -> tuple[list[Proposal], int]:
     num_ambiguous = sum(len(found.ambiguous) for found in sets)
     sets = [found for found in sets if found.matches]
     sets = sorted(sets, key=lambda found: (-len(found.matches), found.key))[:_MAX_SETS]
-    used = {picture for found in sets for picture in found.pictures()}
-    masks = used.difference(reading.images)
     judged = judge(sets, reading.images)
-    proposals = [_of_set(one, pictures, masks) for one in judged]
+    kept = [one for one in judged if one.confidence >= _LEAST_CONFIDENCE] or judged[:1]
+    used = {picture for one in kept for picture in one.masks.pictures()}
+    masks = used.difference(reading.images)
+    proposals = [_of_set(one, pictures, masks) for one in kept]
     if not proposals or proposals[0].confidence < _ENOUGH:
         rest = [picture for picture in pictures if picture not in used]
-        proposals += [_of_guess(guess, pictures, masks) for guess in read_unmarked(rest)]
+        guesses = [_of_guess(guess, pictures, masks) for guess in read_unmarked(rest)]
+        proposals += [one for one in guesses if one.confidence >= _LEAST_CONFIDENCE] or (
+            guesses[: not proposals]
+        )
         proposals.sort(key=lambda one: (-one.confidence, -len(one.pairs), one.key))
-    least = min(_LEAST_CONFIDENCE, proposals[0].confidence) if proposals else 0
-    return [one for one in proposals if one.confidence >= least], num_ambiguous
+    return proposals, num_ambiguous
 
 
 def _of_set(one: Judged, pictures: Sequence[Picture], masks: Set[Picture]) -> Proposal:

@@ -2,12 +2,12 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
 from engine.datasets.pairing import words
-from engine.datasets.pairing.edges import Edge, Level, split_extra
+from engine.datasets.pairing.edges import Edge, Level, misfit, split_extra
 from engine.datasets.pairing.names import Folder, Picture, Tokens, num_shared
 
 _MAX_CUT = 12
@@ -211,7 +211,9 @@ def _cuts_at_both_ends(tokens: Tokens) -> Iterator[tuple[Tokens, Tokens, Tokens]
 
 
 def _num_known(tokens: Sequence[str]) -> int:
-    return next((place for place, word in enumerate(tokens) if not words.is_known(word)), len(tokens))
+    return next(
+        (place for place, word in enumerate(tokens) if not words.is_known(word)), len(tokens)
+    )
 
 
 def _entries(image: Picture, affixes: Sequence[tuple[int, int]]) -> Iterator[tuple[Key, Entry]]:
@@ -293,18 +295,19 @@ def _edges(
     if not found:
         return []
     extra, is_instance = split_extra(reading.front, reading.back)
+    key = reading.key if isinstance(reading.key, tuple) else mask.tokens
     return [
         Edge(
             image=entry.image,
             mask=mask,
             level=max(reading.level, entry.level),
             is_near=is_near,
-            key=reading.key if isinstance(reading.key, tuple) else mask.tokens,
+            key=key,
             extra=extra,
             image_extra=entry.extra,
             is_instance=is_instance,
         )
-        for entry in _likeliest(mask, found)
+        for entry in _likeliest(mask, key, found)
     ]
 
 
@@ -319,16 +322,20 @@ def _numbers_agree(image_extra: Tokens, numbers: Sequence[str]) -> bool:
     return not there or not numbers or there == numbers
 
 
-def _likeliest(mask: Picture, entries: list[Entry]) -> list[Entry]:
+def _likeliest(mask: Picture, key: Tokens, entries: list[Entry]) -> list[Entry]:
     """The entries that no other one beats."""
-    if len(entries) > 1:
-        level = min(entry.level for entry in entries)
-        entries = [entry for entry in entries if entry.level == level]
-    if len(entries) > 1:
-        entries = [entry for entry in entries if entry.image.says_image] or entries
-    if 1 < len(entries) <= _MAX_CANDIDATES:
-        shared = [_num_common_folders(entry.image.folder, mask.folder) for entry in entries]
-        entries = [entry for entry, num in zip(entries, shared, strict=True) if num == max(shared)]
+    orders: tuple[Callable[[Entry], int], ...] = (
+        lambda entry: entry.level,
+        lambda entry: not entry.image.says_image,
+        lambda entry: -_num_common_folders(entry.image.folder, mask.folder),
+        lambda entry: misfit(entry.image, mask, key),
+    )
+    for order in orders:
+        if len(entries) == 1:
+            break
+        values = [order(entry) for entry in entries]
+        least = min(values)
+        entries = [entry for entry, value in zip(entries, values, strict=True) if value == least]
     return entries if len(entries) <= _MAX_CANDIDATES else []
 
 

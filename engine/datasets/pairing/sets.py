@@ -161,6 +161,9 @@ def _resolve(draft: _Draft) -> MaskSet:
     ambiguous: list[tuple[Picture, list[Picture]]] = []
     for image in sorted(by_image, key=lambda picture: picture.position):
         best = _surest(by_image[image])
+        if not _belong_together(best):
+            least = min(edge.misfit for edge in best)
+            best = [edge for edge in best if edge.misfit == least]
         masks = sorted((edge.mask for edge in best), key=lambda picture: picture.position)
         if shared.isdisjoint(masks) and _belong_together(best):
             matches.append(Match(image, tuple(masks), min(best, key=lambda edge: edge.level)))

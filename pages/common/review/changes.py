@@ -16,6 +16,8 @@ from pages.common import formats, reads
 from pages.common.review.rows import refuse
 from pages.common.texts import _, error_text
 
+_BEGUN_ANEW, _TURN = "review_begun_anew", "review_turn"
+
 T = TypeVar("T", bound=Part)
 
 
@@ -86,9 +88,30 @@ def follow(key: str, value: object) -> None:
     What a person entered and the plan did not take stays until the plan changes.
     """
     seen = f"{key}_of_plan"
-    if key not in st.session_state or st.session_state.get(seen) != value:
+    is_new = key not in st.session_state or st.session_state.get(_BEGUN_ANEW, False)
+    if is_new or st.session_state.get(seen) != value:
         st.session_state[key] = value
         st.session_state[seen] = value
+
+
+def begin_anew() -> None:
+    """Fill all widgets from the plan when they are shown next.
+
+    The browser forgets a widget that is not shown, but the server may not, because a fragment that
+    runs meanwhile brings its value back; the two would then show and hold different values.
+    """
+    st.session_state[_BEGUN_ANEW] = True
+    st.session_state[_TURN] = st.session_state.get(_TURN, 0) + 1
+
+
+def key_of_turn(key: str) -> str:
+    """A key for a widget that is not filled from the plan; another one since `begin_anew`."""
+    return f"{key}_{st.session_state.get(_TURN, 0)}"
+
+
+def all_filled() -> None:
+    """All widgets were shown since `begin_anew`."""
+    st.session_state.pop(_BEGUN_ANEW, None)
 
 
 def _fields(part: Part) -> list[str]:

@@ -20,35 +20,56 @@ PROBLEMS = {
 def header(review: Review) -> None:
     """Name, summary, and the buttons that end the review."""
     forget_problems_of_other_views(review)
+    is_readable = bool(archives.archive_names(review.draft.id))
     with st.container(horizontal=True, vertical_alignment="center"):
-        name_key = review.key("name")
-        st.session_state.setdefault(name_key, review.draft.name)
         st.title(formats.plain(name_of(review)), width="stretch")
-        with st.popover(_("Rename"), icon=":material/edit:", type="tertiary"):
-            st.text_input(
-                _("Name of the dataset"), key=name_key, max_chars=200, persist_state="page"
-            )
+        if is_readable:
+            rename(review)
         if rows.discard_popover(review.draft, key=review.key("discard"), kind="tertiary"):
             st.switch_page(links.DATASETS)
-        reason = reason_to_wait(review)
-        st.button(
-            _("Import"),
-            icon=":material/check:",
-            type="primary",
-            disabled=bool(reason),
-            help=reason or None,
-            on_click=start_import,
-            args=(review,),
-            key=review.key("import"),
-        )
+        if is_readable:
+            go_ahead(review)
     if review.is_inspected:
         st.caption(summary(review))
 
 
+def rename(review: Review) -> None:
+    """The field for another name."""
+    key = review.key("name")
+    changes.follow(key, name_of(review))
+    with st.popover(_("Rename"), icon=":material/edit:", type="tertiary"):
+        st.text_input(
+            _("Name of the dataset"),
+            key=key,
+            max_chars=200,
+            on_change=remember_name,
+            args=(review,),
+        )
+
+
+def go_ahead(review: Review) -> None:
+    """The button that begins the import."""
+    reason = reason_to_wait(review)
+    st.button(
+        _("Import"),
+        icon=":material/check:",
+        type="primary",
+        disabled=bool(reason),
+        help=reason or None,
+        on_click=start_import,
+        args=(review,),
+        key=review.key("import"),
+    )
+
+
 def name_of(review: Review) -> str:
     """What the dataset will be called."""
-    entered = str(st.session_state.get(review.key("name")) or "")
-    return entered.strip() or review.draft.name
+    return str(st.session_state.get(review.key("entered_name")) or review.draft.name)
+
+
+def remember_name(review: Review) -> None:
+    """Callback: keep the name until the import begins; an empty one is the first again."""
+    st.session_state[review.key("entered_name")] = st.session_state[review.key("name")].strip()
 
 
 def summary(review: Review) -> str:

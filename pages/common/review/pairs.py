@@ -56,10 +56,13 @@ def proposal_title(proposal: Proposal) -> str:
 def proposal_caption(proposal: Proposal, chosen: Proposal | None) -> str:
     """What speaks against a proposal and, when it is the chosen one, why it is made; as markdown.
 
-    Of the others, only what does not stand below the chosen one already.
+    Of the others, only what does not stand below the chosen one already; nothing beside a rule of
+    one's own.
     """
+    if chosen is None:
+        return ""
     notes = [*proposal.doubts]
-    if chosen is None or proposal.key == chosen.key:
+    if proposal.key == chosen.key:
         notes = [proposal.reason, *notes]
     else:
         said = {note.message for note in chosen.doubts}

@@ -28,8 +28,6 @@ def pairs_view(review: Review) -> None:
         st.error(formats.plain(review.problem), icon=":material/error:")
     if review.proposal is not None:
         result(review, review.proposal)
-        if not review.is_inspected:
-            look_again(review)
     if review.is_inspected:
         sizes(review)
         channels(review)
@@ -102,14 +100,14 @@ def own_rule(review: Review) -> None:
                     folder=folder or "/", num=formats.count(folders[folder])
                 ),
                 placeholder=_("Choose a folder"),
-                key=review.key(f"{who}_folder"),
+                key=changes.key_of_turn(review.key(f"{who}_folder")),
                 on_change=folders_chosen,
                 args=(review,),
             )
             right.text_input(
                 suffix_label,
                 placeholder=_("_mask") if who == "mask" else "",
-                key=review.key(f"{who}_suffix"),
+                key=changes.key_of_turn(review.key(f"{who}_suffix")),
                 on_change=folders_chosen,
                 args=(review,),
                 help=_("What follows the part that image and mask have in common."),
@@ -138,7 +136,7 @@ def own_rule(review: Review) -> None:
 def folders_chosen(review: Review) -> None:
     """Callback of folders and suffixes: write the patterns, once both folders are chosen."""
     chosen = {
-        name: st.session_state.get(review.key(name))
+        name: st.session_state.get(changes.key_of_turn(review.key(name)))
         for name in ("image_folder", "mask_folder", "image_suffix", "mask_suffix")
     }
     if chosen["image_folder"] is None or chosen["mask_folder"] is None:
@@ -227,19 +225,23 @@ def result(review: Review, proposal: Proposal) -> None:
 
 def look_again(review: Review) -> None:
     """Masks that nobody looked at yet may mean something else, so that is learned anew."""
-    st.warning(
-        _("These masks were not looked at yet, so what their values mean is not known."),
-        icon=":material/visibility_off:",
-    )
-    st.button(
-        _("Look at these masks"),
-        type="primary",
-        icon=":material/visibility:",
-        on_click=inspect_again,
-        args=(review,),
-        disabled=not (review.proposal and review.proposal.pairs),
-        key=review.key("look"),
-    )
+    with st.container(border=True, horizontal_alignment="center"):
+        st.markdown(
+            _(
+                "These masks were not looked at yet. What their values mean is found out, and "
+                "samples are shown, before anything is stored."
+            ),
+            text_alignment="center",
+        )
+        st.button(
+            _("Look at these masks"),
+            type="primary",
+            icon=":material/visibility:",
+            on_click=inspect_again,
+            args=(review,),
+            disabled=not (review.proposal and review.proposal.pairs),
+            key=review.key("look"),
+        )
 
 
 def inspect_again(review: Review) -> None:

@@ -11,6 +11,7 @@ from pages.common import formats
 from pages.common.gallery import Item, gallery
 from pages.common.review import archives, classes, samples
 from pages.common.review.context import Review
+from pages.common.review.pairs_view import look_again
 from pages.common.texts import _, gallery_texts, record_text, viewer_texts
 from pages.common.viewer import Layer, Pane, viewer
 
@@ -23,7 +24,7 @@ def samples_view(review: Review) -> None:
     pairs = archives.inspected_pairs(review.draft.id)
     masks = review.masks
     if masks is None or not pairs:
-        st.caption(_("Samples are shown here once their masks were looked at."))
+        look_again(review)
         return
     plan = review.plan.model_copy(update={"masks": masks})
     draw_key = review.key("draw")

@@ -7,7 +7,7 @@ from engine.store.drafts import Draft
 from engine.store.jobs import Job
 from pages.common import formats, links, reads
 from pages.common.parts import failure
-from pages.common.review import archives, rows
+from pages.common.review import archives, changes, rows
 from pages.common.review.context import Review
 from pages.common.review.pairs_view import inspect_again
 from pages.common.texts import _, phase_word
@@ -17,6 +17,7 @@ _LIVE_SECONDS = 0.7
 
 def live(draft: Draft) -> None:
     """How far the work on a draft is, until it ends and the whole page changes."""
+    changes.begin_anew()
     st.title(formats.plain(draft.name))
 
     @st.fragment(run_every=_LIVE_SECONDS)

@@ -7,7 +7,7 @@ import pytest
 
 from engine.datasets import report
 from engine.datasets.findings import Finding
-from engine.datasets.report import build_report, class_share, listed
+from engine.datasets.report import ARCHIVE_KEYS, build_report, class_share, listed
 from engine.notes import Note
 from engine.store.datasets import ClassEntry, Sample
 
@@ -15,7 +15,7 @@ CLASSES = [
     ClassEntry(index=0, name="background", color="#000000", background=True, source_value=0),
     ClassEntry(index=1, name="cell", color="#ff0000", background=False, source_value=255),
 ]
-ORIGIN: dict[str, Any] = {
+ARCHIVE: dict[str, Any] = {
     "rule": Note("By name.").to_record(),
     "confidence": 0.9,
     "proposal": "masks",
@@ -52,9 +52,9 @@ def finding(key: str, severity: Any) -> Finding:
 
 def stored(**parts: Any) -> dict[str, Any]:
     """A report as it comes back from the database."""
-    given = {"findings": [], "notes": [], "origin": ORIGIN, "samples": [sample(0)]} | parts
+    given = {"findings": [], "notes": [], "archive": ARCHIVE, "samples": [sample(0)]} | parts
     built = build_report(
-        given["samples"], CLASSES, given["findings"], given["notes"], given["origin"]
+        given["samples"], CLASSES, given["findings"], given["notes"], given["archive"]
     )
     record: dict[str, Any] = json.loads(json.dumps(built.to_dict(), allow_nan=False))
     return record
@@ -81,10 +81,9 @@ def test_a_report_counts_samples_by_size_class_and_part() -> None:
 
 def test_what_the_archive_gave_stands_in_the_report_and_can_be_taken_over() -> None:
     found = stored()
-    assert found["origin"] == ORIGIN
-    assert {key: found[key] for key in ORIGIN} == ORIGIN
-    assert stored(origin=found["origin"]) == found
-    assert stored(origin={})["origin"] == {}
+    assert {key: found[key] for key in ARCHIVE_KEYS} == ARCHIVE
+    assert stored(archive={key: found[key] for key in ARCHIVE_KEYS}) == found
+    assert not stored(archive={}).keys() & set(ARCHIVE_KEYS)
 
 
 def test_an_inconspicuous_import_has_neither_findings_nor_warnings() -> None:
@@ -103,7 +102,7 @@ def test_warnings_are_the_errors_and_warnings_then_the_notes() -> None:
 
 
 def test_what_was_left_out_is_a_warning_with_an_example() -> None:
-    origin = ORIGIN | {
+    archive = ARCHIVE | {
         "unmatched": ["a.png", "{b}.png"],
         "num_unmatched": 2000,
         "ambiguous": ["c.png"],
@@ -115,7 +114,7 @@ def test_what_was_left_out_is_a_warning_with_an_example() -> None:
         "num_skipped": 2,
         "doubts": [Note("Is {x} a mask?", {"x": "{b}"}).to_record()],
     }
-    found = stored(origin=origin)
+    found = stored(archive=archive)
     unmatched, ambiguous, skipped, doubt = sentences(found["warnings"])
     assert "2000 pictures have no partner" in unmatched and "“a.png”" in unmatched
     assert "1 images have several possible masks" in ambiguous and "“c.png”" in ambiguous
@@ -127,14 +126,14 @@ def test_what_was_left_out_is_a_warning_with_an_example() -> None:
 
 def test_what_systems_leave_in_archives_is_no_warning() -> None:
     junk = {"name": "__MACOSX/._a.png", "reason": Note("junk").to_record()}
-    found = stored(origin=ORIGIN | {"skipped": [junk], "num_skipped": 1})
+    found = stored(archive=ARCHIVE | {"skipped": [junk], "num_skipped": 1})
     assert found["warnings"] == []
     assert [(each["key"], each["severity"]) for each in found["findings"]] == [("skipped", "note")]
 
 
 @pytest.mark.parametrize("listed_as", ["c.png", {"image": "c.png", "candidates": ["d", "e"]}])
 def test_ambiguous_images_may_be_listed_with_their_candidates(listed_as: Any) -> None:
-    found = stored(origin=ORIGIN | {"ambiguous": [listed_as], "num_ambiguous": 1})
+    found = stored(archive=ARCHIVE | {"ambiguous": [listed_as], "num_ambiguous": 1})
     assert "“c.png”" in sentences(found["warnings"])[0]
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from engine.datasets.importer import import_dataset
 from engine.datasets.toy import write_toy_zip
+from engine.store import datasets
 from engine.workbench import Workbench
 
 
@@ -36,8 +37,9 @@ def test_it_imports_without_a_remark(
     dataset = import_dataset(workbench, tmp_path / "toy.zip", name="toy", actor="ada")
     assert (dataset.num_samples, dataset.num_channels) == (40, 1)
     assert [entry.name for entry in dataset.classes] == names
-    assert dataset.report["warnings"] == []
-    assert min(dataset.report["class_share"]) > 0.03
+    report = datasets.report(workbench.database, dataset.id)
+    assert report["warnings"] == []
+    assert min(report["class_share"]) > 0.03
 
 
 def test_without_noise_every_class_has_its_own_grey_levels(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def test_training_on_an_unknown_dataset_is_refused(workbench):
 
 def test_training_on_a_single_sample_is_refused_and_nothing_queued(workbench, add_dataset):
     dataset_id = add_dataset(sizes=[(20, 20)])
-    with pytest.raises(BadData, match="1 sample; at least 2 are needed"):
+    with pytest.raises(BadData, match="no validation samples"):
         submit_training(workbench, dataset_id, CONFIG, actor="ann")
     assert jobs.with_status(workbench.database, *jobs.LIVE) == []
 

@@ -24,8 +24,18 @@ AFFIXES = [
     ("img_", "", "", "_mask"), ("", " image", "", " annotation"),
 ]  # fmt: skip
 """What image and mask have before and behind the stem."""
-SUFFIXES = [(".png", ".png"), (".jpg", ".png"), (".tif", ".tif"), (".JPG", ".gif"), (".bmp", ".bmp")]
-SPLITS = [("train", "val", "test"), ("training", "validation", "testing"), ("Train", "Valid", "Test")]
+SUFFIXES = [
+    (".png", ".png"),
+    (".jpg", ".png"),
+    (".tif", ".tif"),
+    (".JPG", ".gif"),
+    (".bmp", ".bmp"),
+]
+SPLITS = [
+    ("train", "val", "test"),
+    ("training", "validation", "testing"),
+    ("Train", "Valid", "Test"),
+]
 
 
 @dataclass(frozen=True)
@@ -56,9 +66,8 @@ stem = st.one_of(
     st.builds(lambda a, b: f"case_{a}_slice{b:03}", st.integers(0, 30), st.integers(0, 30)),
     st.text(letters, min_size=1, max_size=6),
 ).filter(means_nothing)  # fmt: skip
-stems = st.lists(
-    stem, min_size=3, max_size=12, unique_by=lambda text: tuple(w.lstrip("0") for w in tokens_of(text))
-)  # fmt: skip
+# `a-1` and `a_1` as two samples are told apart where that is possible, but not promised.
+stems = st.lists(stem, min_size=3, max_size=12, unique_by=tokens_of)
 folder = st.text("abcxyz789", min_size=1, max_size=4).filter(means_nothing)
 above = st.lists(folder, max_size=2).map(lambda parts: "".join(part + "/" for part in parts))
 
@@ -172,7 +181,7 @@ def meaning(pairs: tuple[Pair, ...]) -> dict[str, tuple[tuple[str, ...], str | N
 
 @pytest.mark.parametrize("kind", LAYOUTS)
 @given(data=st.data(), seed=st.integers(0, 1000))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=60 * 5)
 def test_layout_made_by_a_rule_is_read_as_it_was_made(
     kind: str, data: st.DataObject, seed: int
 ) -> None:
@@ -190,7 +199,7 @@ def test_layout_made_by_a_rule_is_read_as_it_was_made(
 
 @pytest.mark.parametrize("kind", LAYOUTS)
 @given(data=st.data())
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=30 * 5)
 def test_suggested_patterns_give_the_pairs_of_their_proposal(
     kind: str, data: st.DataObject
 ) -> None:
@@ -203,7 +212,7 @@ def test_suggested_patterns_give_the_pairs_of_their_proposal(
 
 name = st.lists(
     st.sampled_from(
-        "images masks label mask img train test a b 1 01 2 10 _ - . gt seg x y fov overlay color".split()
+        ["images", "masks", "label", "mask", "img", "train", "test", "a", "b", "1", "01", "2", "10", "_", "-", ".", "gt", "seg", "x", "y", "fov", "overlay", "color"]
     ),
     min_size=1, max_size=6,
 )  # fmt: skip
@@ -214,7 +223,7 @@ paths = st.lists(
 
 
 @given(paths, st.randoms())
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=400 * 5)
 def test_no_file_is_lost_or_used_twice_whatever_the_names(
     names: list[str], shuffler: random.Random
 ) -> None:
@@ -236,14 +245,8 @@ def test_no_file_is_lost_or_used_twice_whatever_the_names(
         samples = [pair.sample for pair in proposal.pairs]
         assert len({sample.casefold() for sample in samples}) == len(samples)
         assert samples == sorted(samples, key=natural_key)
-        known = {*used, *unsure, *proposal.unmatched, *found.ignored}
-        others = {
-            name
-            for other in found.proposals
-            for pair in other.pairs
-            for name in (pair.image, *pair.masks)
-        }
-        assert known | others >= set(names) or len(found.proposals) > 1
+        masks = {name for other in found.proposals for pair in other.pairs for name in pair.masks}
+        assert {*used, *unsure, *proposal.unmatched, *found.ignored} | masks >= set(names)
 
 
 @given(st.lists(st.text("ab019/._-")))
