@@ -71,7 +71,7 @@ def cards(datasets: list[Dataset]) -> None:
 
 
 def has_word(dataset: Dataset, word: str) -> bool:
-    """Whether a word of a search, in small letters, is in a dataset's name or tags, or is its id."""
+    """Whether a searched word, in small letters, is in a dataset's name or tags, or is its id."""
     return word == dataset.id or word in "\n".join((dataset.name, *dataset.tags)).casefold()
 
 
@@ -83,8 +83,9 @@ if reads.workbench().settings.import_roots:
 on_their_way()
 if datasets:
     cards(datasets)
+if datasets or reads.all_drafts():
     toy_button("secondary")
-elif not reads.all_drafts():
+else:
     with empty_state(
         ":material/photo_library:",
         _("No datasets yet"),

@@ -31,7 +31,7 @@ SHOWN = {"pairs": pairs_view, "classes": classes_view, "split": split_view}
 
 header(review)
 states.ended_badly(review)
-if not archives.archive_names(draft.id):
+if not archives.is_readable(draft.id):
     st.stop()
 
 left, right = st.columns([6, 5], gap="large")

@@ -173,7 +173,7 @@ def samples_csv(
             "group": each.group,
             "twins": each.twins,
         }
-        | {f"pixels of {e.name}": each.class_pixels[e.index] for e in dataset.classes}
+        | {f"pixels:{e.name}": each.class_pixels[e.index] for e in dataset.classes}
         | {name: value for name, value in each.facts.items() if _is_for_people(name, value)}
         | {"findings": " ".join(findings.get(each.position, ()))}
         for each in shown

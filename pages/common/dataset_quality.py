@@ -155,7 +155,7 @@ def _left_out(dataset: Dataset, report: Mapping[str, Any]) -> None:
         st.download_button(
             _("Left out as CSV"),
             table.to_csv(index=False),
-            file_name=f"{dataset.name} left out.csv",
+            file_name=f"{dataset.name}-left-out.csv",
             mime="text/csv",
             icon=":material/download:",
             on_click="ignore",

@@ -207,7 +207,6 @@ def _wishes(dataset: Dataset) -> tuple[SplitConfig, GroupPlan | None, bool]:
     if by == "pattern":
         pattern = st.text_input(
             _("Group pattern"),
-            placeholder=r"(patient\d+)_",
             max_chars=200,
             help=_(GroupPlan.model_fields["pattern"].description or ""),
             key=f"dataset_pattern_{dataset.id}",

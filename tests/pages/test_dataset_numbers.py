@@ -103,7 +103,7 @@ def test_csv_holds_what_is_stored_and_only_the_samples_asked_for(dataset):
     assert (second["position"], second["width"], second["height"]) == ("2", "6", "8")
     assert (second["num_objects"], second["brightness"]) == ("4", "0.5")
     assert (second["group"], second["findings"]) == ('a,"b"', "leaks dark_images")
-    assert second["pixels of class 1"] == "8"
+    assert second["pixels:class 1"] == "8"
     assert "images/0" not in text
 
 

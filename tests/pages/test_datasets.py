@@ -10,6 +10,8 @@ from engine.errors import BadData
 from engine.jobs import imports
 from engine.jobs.imports import describe_dataset, submit_change
 from engine.store import drafts, jobs
+from pages.common.texts import uploader_texts
+from pages.common.uploader import TEXT_KEYS
 from tests.pages.support import ACTOR, MARKUP, MARKUP_SHOWN, links, title, words
 
 USER = "test@example.com"
@@ -109,6 +111,11 @@ def test_live_work_shows_its_progress_and_can_be_stopped(open_page, workbench, a
     page.button(key=f"datasets_stop_{draft.job.id}").click().run()
     assert jobs.get(workbench.database, draft.job.id).stop_requested
     assert page.button(key=f"datasets_stop_{draft.job.id}").disabled
+
+
+def test_uploader_has_all_its_words():
+    assert uploader_texts().keys() == set(TEXT_KEYS)
+    assert all(uploader_texts().values())
 
 
 def test_what_failed_says_why_with_its_log_and_can_still_be_reviewed(open_page, add_draft):

@@ -5,6 +5,7 @@ import zipfile
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from engine import uploads
@@ -139,6 +140,16 @@ def test_what_was_found_is_summed_up_and_can_be_imported_at_once(
     page.run()
     assert title(page) == "Cells"
     assert page.query_params == {"dataset": dataset.id}
+
+
+def test_draft_that_is_ready_says_so_among_the_datasets(open_page, bring_in):
+    draft = bring_in(members(8))
+    page = open_page("datasets.py")
+    assert not page.exception
+    assert "Ready: 8 pairs, 2 classes" in words(page)
+    assert not page.progress
+    page.button(key=f"datasets_review_{draft.id}").click().run()
+    assert page.query_params == {"import": draft.id}
 
 
 def test_import_that_has_become_a_dataset_leads_there_from_an_old_link(
@@ -277,6 +288,28 @@ def test_mask_one_row_off_is_named_and_its_treatment_stored(open_page, bring_in,
     assert not page.exception
     assert plan_of(draft).images.on_size_mismatch == "skip"
     assert "Left out: 1." in words(page)
+
+
+def test_channels_are_chosen_where_there_are_many(open_page, bring_in, plan_of):
+    content = members(4, image="images/{}.tif")
+    for name in [name for name in content if name.endswith(".tif")]:
+        file = io.BytesIO()
+        tifffile.imwrite(
+            file, np.zeros((5, 24, 24), np.uint8), photometric="minisblack", planarconfig="separate"
+        )
+        content[name] = file.getvalue()
+    draft = bring_in(content)
+    page = open_review(open_page, draft)
+    assert "4 images with 5 channels" in words(page)
+    channels = page.multiselect(key=widget(draft, "channels"))
+    channels.set_value([4]).run()
+    assert plan_of(draft).images.channels == (4,)
+    # Two are no picture; they are on the way from one to three.
+    page.multiselect(key=widget(draft, "channels")).set_value([4, 0]).run()
+    assert not page.exception
+    assert plan_of(draft).images.channels == (4,)
+    page.multiselect(key=widget(draft, "channels")).set_value([4, 0, 2]).run()
+    assert plan_of(draft).images.channels == (4, 0, 2)
 
 
 def test_threshold_is_stored_as_it_is_drawn(open_page, bring_in, plan_of):

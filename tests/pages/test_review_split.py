@@ -36,7 +36,9 @@ def test_groups_are_counted_the_largest_first():
     found = split.outcome(pairs(*names, "other"), AUTO, GroupPlan(by="pattern", pattern=r"(p\d)_"))
     assert list(found.group_sizes) == ["p3", "p2", "p1", "p0"]
     assert found.num_alone == 1
-    assert split.groups_sentence(found) == "4 groups, the largest with 4 samples; 1 samples alone."
+    assert split.groups_sentence(found) == (
+        "4 groups, the largest with 4 samples. Samples without a group: 1."
+    )
     table = split.groups_table(found)
     assert list(table["samples"]) == [4, 3, 2, 1]
 

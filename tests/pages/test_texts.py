@@ -32,7 +32,7 @@ ELEMENTS = {
 }  # fmt: skip
 """Streamlit's elements and columns that show their first argument."""
 
-NOT_SHOWN = {"st.get_option", "st.html", "st.space"}
+NOT_SHOWN = {"st.form", "st.get_option", "st.html", "st.space"}
 """Functions of Streamlit whose first argument is no words."""
 
 SHOWN_KEYWORDS = {"alt", "help", "help_text", "label", "page_title", "placeholder", "text", "title"}
@@ -47,6 +47,10 @@ PASSED_ON = {
     ("common/settings_form.py", "field.description or ''"),
     ("common/tables.py", "field.title or name"),
     ("common/tables.py", "field.description or ''"),
+    ("common/dataset_findings.py", "note.message"),
+    ("common/dataset_split.py", "field.title or name"),
+    ("common/dataset_split.py", "field.description or ''"),
+    ("common/dataset_split.py", "GroupPlan.model_fields['pattern'].description or ''"),
     ("train.py", "warning"),
 }
 """Words of the engine, which a translation finds in the engine's own literals."""
@@ -262,7 +266,17 @@ def test_viewer_has_all_its_words():
 def test_every_group_and_every_choice_of_the_settings_has_a_word():
     assert part_titles().keys() == parts().keys()
     assert not [name for name, title in part_titles().items() if title == name]
-    known = {"random", "interleaved", "none", "batch", "group", "grey", "bilinear", "constant"}
+    known = {
+        "random",
+        "interleaved",
+        "none",
+        "batch",
+        "group",
+        "grey",
+        "bilinear",
+        "constant",
+        "stratified",
+    }
     unknown = {
         choice
         for _part, field in leaf_fields().values()

@@ -92,8 +92,8 @@ def _written(picture: Picture, key: Tokens) -> str | None:
 def split_extra(front: Tokens, back: Tokens) -> tuple[Tokens, bool]:
     """What a mask's name has besides its image's, without numbers, and whether there were any.
 
-    A number beside a word for a person stays: `manual1` and `manual2` are two opinions. A number
-    that nothing explains leaves `NUMBER`.
+    A number behind a mark counts instances: `_mask` and `_mask_1` belong together. Beside a word
+    for a person it stays: `manual1` and `manual2` are two opinions. Elsewhere it leaves `NUMBER`.
     """
     kept: list[str] = []
     is_instance = False
@@ -102,9 +102,9 @@ def split_extra(front: Tokens, back: Tokens) -> tuple[Tokens, bool]:
         for word in part:
             if words.is_number(word) and before not in words.RATER_WORDS:
                 is_instance = True
+                if before not in words.MASK_WORDS:
+                    kept.append(NUMBER)
             elif word not in _UNSAID:
                 kept.append(word)
             before = word
-    if is_instance and words.MASK_WORDS.isdisjoint(kept):
-        kept.append(NUMBER)
     return tuple(kept), is_instance

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from engine.datasets.pairing import words
 from engine.datasets.pairing.edges import ANY, NUMBER, Edge, Level, split_extra
 from engine.datasets.pairing.names import Folder, Picture, Tokens
-from engine.datasets.pairing.search import Images
+from engine.datasets.pairing.search import Images, without_zeros
 
 _MIN_SHARE_CALLED_ALIKE = 0.5
 """Of images whose masks have names of their own: when this share has a `liver.png`, those are a
@@ -73,10 +73,16 @@ def _edges_by_folders(images: Sequence[Picture], masks: Sequence[Picture]) -> li
 def _look_up(index: Images, masks: Iterable[Picture], images: Sequence[Picture]) -> list[Edge]:
     found = {mask: index.beside(mask) or index.anywhere(mask) for mask in masks}
     waiting = [mask for mask, edges in found.items() if not edges]
-    if waiting:
+    if waiting and not _zeros_tell_apart(images):
         index = Images(images, with_zeros=False)
         found |= {mask: index.beside(mask) or index.anywhere(mask) for mask in waiting}
     return [edge for edges in found.values() for edge in edges]
+
+
+def _zeros_tell_apart(images: Iterable[Picture]) -> bool:
+    """Whether there are images such as 1 and 01."""
+    names = {(image.folder, image.tokens) for image in images}
+    return len({(folder, without_zeros(tokens)) for folder, tokens in names}) < len(names)
 
 
 def _edges_to_lone_images(
@@ -131,21 +137,23 @@ def _name_sets(edges: Sequence[Edge]) -> list[Edge]:
     that has a mask of its own, a stray.
     """
     loose = [edge for edge in edges if _is_loosely_named(edge)]
-    sure = {edge.image for edge in edges if edge.is_near and not _is_loosely_named(edge)}
     num_images = len({edge.image for edge in loose})
-    recurring = Counter(name for _, name in {(edge.image, _called(edge)) for edge in loose})
+    times = Counter(name for _, name in {(edge.image, _called(edge)) for edge in loose})
+
+    def is_set(edge: Edge) -> bool:
+        share = _MIN_SHARE_CALLED_ALIKE if edge.level in _NAMELESS else 0
+        return bool(_called(edge)) and times[_called(edge)] >= max(2, share * num_images)
+
+    sure = {edge.image for edge in edges if not _is_loosely_named(edge) or is_set(edge)}
     named = []
     for edge in edges:
-        is_cut = edge.level not in _NAMELESS
-        num_least = 2 if is_cut else max(2, _MIN_SHARE_CALLED_ALIKE * num_images)
-        name = _called(edge)
         if not _is_loosely_named(edge):
             named.append(edge)
-        elif name and recurring[name] >= num_least:
-            named.append(replace(edge, extra=name))
-        elif is_cut and edge.image in sure:
+        elif is_set(edge):
+            named.append(replace(edge, extra=_called(edge)))
+        elif edge.level not in _NAMELESS and edge.image in sure:
             continue
-        elif words.MASK_WORDS.isdisjoint(name):
+        elif words.MASK_WORDS.isdisjoint(_called(edge)):
             named.append(replace(edge, extra=(ANY,), is_instance=True))
         else:
             named.append(edge)

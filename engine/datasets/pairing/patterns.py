@@ -125,18 +125,18 @@ class Pattern:
 
     def _check(self) -> None:
         facts = {"pattern": self.text}
-        if not self.num_ids:
-            raise BadSetting(
-                "The pattern “{pattern}” has no {{id}}. Put {{id}} where image and mask have the "
-                "same text, as in images/{{id}}.png and masks/{{id}}_mask.png.",
-                **facts,
-            )
         unknown = [found for literal in self._literals for found in _PLACEHOLDER.findall(literal)]
         if unknown:
             raise BadSetting(
                 "The pattern “{pattern}” has {unknown}, which means nothing. Use {{id}} for what "
                 "image and mask have in common, * for anything within a name, ** for any folders.",
                 unknown=unknown[0],
+                **facts,
+            )
+        if not self.num_ids:
+            raise BadSetting(
+                "The pattern “{pattern}” has no {{id}}. Put {{id}} where image and mask have the "
+                "same text, as in images/{{id}}.png and masks/{{id}}_mask.png.",
                 **facts,
             )
         if len(self._wild) > _MAX_WILD:

@@ -106,6 +106,7 @@ class Token(NamedTuple):
 
 _RUN = re.compile(r"[^\W_]+|[^\w\x00-\x7f]")
 _PIECE = re.compile(r"\d+(?:st|nd|rd|th)(?![a-z])|\d+|[^\W\d_]+")
+_ORDINAL = re.compile(r"\d+(?:st|nd|rd|th)")
 _CAMEL = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+")
 _MAX_PIECES = 5
 """A run of letters and digits that changes between them more often is a hash: one token."""
@@ -242,7 +243,7 @@ def _split_of(word: str, words: tuple[str, ...]) -> Split | None:
 
 def is_known(token: str) -> bool:
     """Whether a token is a word that says something about a picture, and nothing about a sample."""
-    return token in _KNOWN
+    return token in _KNOWN or _ORDINAL.fullmatch(token) is not None
 
 
 def is_number(token: str) -> bool:

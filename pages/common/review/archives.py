@@ -19,6 +19,12 @@ from engine.datasets.preview import size_mismatches as size_mismatches_of
 from engine.errors import BadData
 from engine.jobs import imports
 from pages.common.reads import draft, workbench
+from pages.common.review import split
+
+
+def is_readable(draft_id: str) -> bool:
+    """Whether a draft's archive could be opened."""
+    return _written_at(imports.names_key(draft_id)) > 0
 
 
 def archive_names(draft_id: str) -> Sequence[str]:
@@ -58,6 +64,12 @@ def inspected_pairs(draft_id: str) -> Sequence[Pair]:
     return _inspected_pairs(workbench().database.url, draft_id, _written_at(key))
 
 
+def num_inspected(draft_id: str) -> int:
+    """How many pairs the last look was at."""
+    key = imports.inspection_key(draft_id)
+    return _num_inspected(workbench().database.url, draft_id, _written_at(key))
+
+
 def size_mismatches(draft_id: str) -> Sequence[SizeMismatch]:
     """The pairs of the last look whose image and mask are not equally large."""
     key = imports.inspection_key(draft_id)
@@ -76,6 +88,33 @@ def sample_preview(draft_id: str, pair: Pair, plan: ImportPlan, longest_side_px:
         plan.masks.model_dump_json(),
         longest_side_px,
         pair,
+    )
+
+
+def split_outcome(draft_id: str, pairs: Sequence[Pair], plan: ImportPlan) -> split.Outcome:
+    """What a plan's split gives for its pairs. Raises `BadData`, `BadSetting`."""
+    return _split_outcome(
+        workbench().database.url,
+        draft_id,
+        _written_at(imports.inspection_key(draft_id)),
+        plan.pairing.model_dump_json(),
+        plan.groups.model_dump_json(),
+        plan.split.model_dump_json(),
+        pairs,
+        plan,
+    )
+
+
+def split_suggestion(
+    draft_id: str, pairs: Sequence[Pair], plan: ImportPlan
+) -> split.Suggestion | None:
+    """What the names of a plan's pairs suggest to keep together."""
+    return _split_suggestion(
+        workbench().database.url,
+        draft_id,
+        _written_at(imports.inspection_key(draft_id)),
+        plan.pairing.model_dump_json(),
+        pairs,
     )
 
 
@@ -128,11 +167,40 @@ def _inspected_pairs(database_url: str, draft_id: str, written_at: int) -> tuple
     return tuple(expand_pages(looked_at.pairs, found.headers)[0])
 
 
+@st.cache_resource(max_entries=256, show_spinner=False)
+def _num_inspected(database_url: str, draft_id: str, written_at: int) -> int:
+    # A number of its own, because a list of drafts must not load what was found in each of them.
+    found = inspection(draft_id)
+    looked_at = proposal(draft_id, found.plan.pairing) if found else None
+    return len(looked_at.pairs) if looked_at else 0
+
+
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _size_mismatches(database_url: str, draft_id: str, written_at: int) -> tuple[SizeMismatch, ...]:
     found = inspection(draft_id)
     pairs = inspected_pairs(draft_id)
     return tuple(size_mismatches_of(pairs, found.headers)) if found else ()
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _split_outcome(
+    database_url: str,
+    draft_id: str,
+    written_at: int,
+    pairing: str,
+    groups: str,
+    config: str,
+    _pairs: Sequence[Pair],
+    _plan: ImportPlan,
+) -> split.Outcome:
+    return split.outcome(_pairs, _plan.split, _plan.groups)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _split_suggestion(
+    database_url: str, draft_id: str, written_at: int, pairing: str, _pairs: Sequence[Pair]
+) -> split.Suggestion | None:
+    return split.suggestion(_pairs)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False, on_release=lambda source: source.close())

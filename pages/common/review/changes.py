@@ -89,9 +89,11 @@ def follow(key: str, value: object) -> None:
     """
     seen = f"{key}_of_plan"
     is_new = key not in st.session_state or st.session_state.get(_BEGUN_ANEW, False)
-    if is_new or st.session_state.get(seen) != value:
+    has_changed = st.session_state.get(seen) != value
+    # What is equal is not written: the browser would go back to it while somebody drags or types.
+    if is_new or (has_changed and st.session_state[key] != value):
         st.session_state[key] = value
-        st.session_state[seen] = value
+    st.session_state[seen] = value
 
 
 def begin_anew() -> None:

@@ -20,7 +20,7 @@ PROBLEMS = {
 def header(review: Review) -> None:
     """Name, summary, and the buttons that end the review."""
     forget_problems_of_other_views(review)
-    is_readable = bool(archives.archive_names(review.draft.id))
+    is_readable = archives.is_readable(review.draft.id)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.title(formats.plain(name_of(review)), width="stretch")
         if is_readable:

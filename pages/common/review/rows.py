@@ -6,6 +6,7 @@ from typing import Literal
 
 import streamlit as st
 
+from engine.datasets.plan import parse_plan
 from engine.errors import WorkbenchError
 from engine.jobs import imports
 from engine.store import jobs
@@ -13,7 +14,7 @@ from engine.store.drafts import Draft
 from engine.store.jobs import Job
 from pages.common import formats, links, reads
 from pages.common.parts import failure
-from pages.common.review import archives
+from pages.common.review import archives, classes
 from pages.common.texts import _, error_text, phase_word
 
 _FAILURES_SHOWN_SECONDS = 24 * 3600
@@ -49,8 +50,7 @@ def draft_row(draft: Draft) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{name}**", width="content")
             st.caption(state_text(draft), width="stretch")
-            may_review = bool(archives.archive_names(draft.id))
-            if may_review and st.button(
+            if archives.is_readable(draft.id) and st.button(
                 _("Review"),
                 key=f"datasets_review_{draft.id}",
                 icon=":material/fact_check:",
@@ -72,13 +72,10 @@ def state_text(draft: Draft) -> str:
         return _("It was not imported; nothing of it was stored.")
     if job.status == "stopped":
         return _("Stopped.")
-    found = archives.inspection(draft.id)
-    if found is None or found.plan.masks is None:
-        return _("Looked into.")
-    proposal = archives.proposal(draft.id, found.plan.pairing)
+    masks = parse_plan(draft.plan).masks if draft.plan else None
     return _("Ready: {pairs} pairs, {classes} classes").format(
-        pairs=formats.count(len(proposal.pairs) if proposal else 0),
-        classes=len({rule.name for rule in found.plan.masks.classes if rule.role != "ignore"}),
+        pairs=formats.count(archives.num_inspected(draft.id)),
+        classes=classes.num_classes(masks) if masks else formats.MISSING,
     )
 
 

@@ -41,18 +41,17 @@ def samples_view(review: Review) -> None:
         selected=None,
         height_px=560,
     )
-    words, action = st.columns([4, 1], vertical_alignment="center")
-    with words.container(key="review_legend"):
-        st.html(samples.legend_html(classes.legend(masks)))
-    if len(pairs) > samples.NUM_SHOWN:
-        action.button(
-            _("Others"),
-            icon=":material/shuffle:",
-            on_click=draw_others,
-            args=(draw_key,),
-            key=review.key("others"),
-            width="stretch",
-        )
+    with st.container(horizontal=True, wrap=False, vertical_alignment="center"):
+        with st.container(key="review_legend"):
+            st.html(samples.legend_html(classes.legend(masks)))
+        if len(pairs) > samples.NUM_SHOWN:
+            st.button(
+                _("Others"),
+                icon=":material/shuffle:",
+                on_click=draw_others,
+                args=(draw_key,),
+                key=review.key("others"),
+            )
     for number, title in zip(shown, titles, strict=True):
         # What is merely cut or resized is told beside the choice.
         if previews[number].mask_png is None:
@@ -93,7 +92,7 @@ def item(review: Review, number: int, title: str, pair: Pair, preview: Preview) 
     )
 
 
-@st.dialog(" ", width="large")
+@st.dialog(_("Sample"), width="large")
 def enlarge(review: Review, pair: Pair, plan: ImportPlan) -> None:
     """One sample, large."""
     assert review.found is not None and plan.masks is not None

@@ -13,6 +13,7 @@ from engine.datasets.plan import GroupPlan
 from engine.datasets.splits import Member, make_split
 from engine.notes import Note
 from engine.store.datasets import SplitName
+from pages.common import formats
 from pages.common.texts import _
 
 METHODS = ("auto", "folders", "random", "stratified", "interleaved", "k_fold")
@@ -166,11 +167,13 @@ def groups_sentence(found: Outcome) -> str:
     """How many groups there are, and how many samples have none."""
     if not found.group_sizes:
         return _("No groups: every sample stands alone.")
-    return _("{groups} groups, the largest with {largest} samples; {alone} samples alone.").format(
-        groups=len(found.group_sizes),
-        largest=max(found.group_sizes.values()),
-        alone=found.num_alone,
+    sentence = _("{groups} groups, the largest with {largest} samples.").format(
+        groups=len(found.group_sizes), largest=max(found.group_sizes.values())
     )
+    if found.num_alone:
+        alone = _("Samples without a group: {num}.").format(num=formats.count(found.num_alone))
+        sentence = f"{sentence} {alone}"
+    return sentence
 
 
 def _partition(groups: Sequence[str | None]) -> list[int | None]:

@@ -28,7 +28,7 @@ def split_view(review: Review) -> None:
     grouping(review)
     suggestion(review, pairs)
     try:
-        found = split.outcome(pairs, review.plan.split, review.plan.groups)
+        found = archives.split_outcome(review.draft.id, pairs, review.plan)
     except WorkbenchError as error:
         st.error(formats.plain(error_text(error)), icon=":material/error:")
         return
@@ -155,7 +155,7 @@ def suggestion(review: Review, pairs: Sequence[Pair]) -> None:
     """What the names suggest, with one press to follow them."""
     if review.plan.groups.by != "auto":
         return
-    found = split.suggestion(pairs)
+    found = archives.split_suggestion(review.draft.id, pairs, review.plan)
     if found is None:
         return
     note = formats.plain(record_text(found.note.to_record()))

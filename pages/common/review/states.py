@@ -54,7 +54,7 @@ def ended_badly(review: Review) -> None:
             else _("The look into the archive was stopped."),
             icon=":material/stop:",
         )
-    if job.status == "stopped" and not archives.archive_names(review.draft.id):
+    if job.status == "stopped" and not archives.is_readable(review.draft.id):
         st.button(
             _("Look again"),
             type="primary",
