@@ -41,10 +41,10 @@ class ImageConfig(Part):
 class SplitConfig(Part):
     """Which samples are trained on, validated on and tested on. Groups are never divided."""
 
-    split_method: Literal[
-        "dataset", "auto", "folders", "random", "stratified", "interleaved", "k_fold"
-    ] = Field("dataset", title="Split method")
-    """“dataset” is the split stored with the dataset, the same for all its runs; the others make a new one. “auto” takes folders such as train/ and test/ where the archive has them, else “random”. “folders” keeps them. “random” shuffles with the split seed; “stratified” also gives every part its share of each class; “interleaved” holds out every n-th sample in natural order, as one does with slices of a stack; “k_fold” divides what is not test into folds, each of which validates once."""
+    split_method: Literal["dataset", "random", "stratified", "interleaved", "k_fold"] = Field(
+        "dataset", title="Split method"
+    )
+    """“dataset” is the split that comes with the data: for a run the one stored with the dataset, for an import what folders such as train/ and test/ say, else “random”. “random” shuffles with the split seed; “stratified” also gives every part its share of each class; “interleaved” holds out every n-th sample in natural order, as one does with slices of a stack; “k_fold” divides what is not test into folds, each of which validates once."""
     val_share: float = Field(0.15, gt=0, le=0.5, title="Validation share")
     """Share of the samples that picks the best epoch. At least one sample."""
     test_share: float = Field(0.15, ge=0, le=0.5, title="Test share")

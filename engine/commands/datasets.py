@@ -9,7 +9,7 @@ from engine.commands.shared import ACTOR, assignments, opened, progress_line
 from engine.datasets.archive import open_source
 from engine.datasets.importer import import_dataset, name_of_file
 from engine.datasets.inspection import inspect
-from engine.datasets.pairing import propose
+from engine.datasets.pairing import choose, propose
 from engine.datasets.plan import ImportPlan, parse_plan, with_plan_changes
 from engine.datasets.toy import write_toy_zip
 from engine.errors import BadSetting, Refused
@@ -53,15 +53,16 @@ def inspect_(settings: Settings, options: argparse.Namespace) -> int:
     show = progress_line()
     plan = with_plan_changes(_read_plan(options.plan), assignments(options.set))
     with open_source(options.path) as source:
-        proposals = propose(source.names()).proposals
+        chosen = choose(source.names(), plan.pairing)
+        # First, because they help most where the masks cannot be understood.
+        for proposal in propose(source.names()).proposals:
+            mark = "→" if proposal.key == chosen.key else " "
+            print(
+                f"{mark} {proposal.key}: {proposal.title} ({len(proposal.pairs)} pairs, "
+                f"confidence {proposal.confidence:.0%}). {proposal.reason}"
+            )
         found = inspect(source, plan.pairing, lambda share: show("reading", share))
     plan = plan.model_copy(update={"pairing": found.plan.pairing, "masks": found.plan.masks})
-    for proposal in proposals:
-        chosen = "→" if proposal.key == plan.pairing.proposal else " "
-        print(
-            f"{chosen} {proposal.key}: {proposal.title} ({len(proposal.pairs)} pairs, "
-            f"confidence {proposal.confidence:.0%}). {proposal.reason}"
-        )
     for note in found.notes:
         print(f"Note: {note}")
     if options.json:
@@ -89,14 +90,15 @@ def _read_plan(path: Path | None) -> ImportPlan:
     if path is None:
         return ImportPlan()
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        values = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
         raise BadSetting(
             "The plan {file} cannot be read: {reason}. Expected the JSON that “inspect” prints.",
             file=str(path),
             reason=str(error),
         ) from error
-    return parse_plan(values)
+    # What `inspect --json` prints is an object with the plan in it.
+    return parse_plan(values.get("plan", values))
 
 
 def _print_report(dataset: Dataset, report: dict[str, Any], warnings: list[str]) -> None:
@@ -109,5 +111,7 @@ def _print_report(dataset: Dataset, report: dict[str, Any], warnings: list[str])
     print("Split:", ", ".join(f"{num} {part}" for part, num in report["split_sizes"].items()))
     for name in report["unmatched"]:
         print(f"Without a partner: {name}")
+    for each in report["skipped"]:
+        print(f"Skipped {each['name']}: {Note.from_record(each['reason'])}")
     for warning in warnings:
         print(f"Note: {warning}")

@@ -36,6 +36,8 @@ class Measured:
     folder_split: SplitName | None
     """The part of the split that the archive's folders say."""
     facts: SampleFacts
+    remarks: tuple[Note, ...] = ()
+    """What had to be changed to import it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +53,7 @@ class Origin:
     def of(
         cls,
         found: Inspection,
+        plan: ImportPlan,
         proposal: Proposal,
         unusable: Sequence[Skipped],
         written: Sequence[Written],
@@ -78,7 +81,7 @@ class Origin:
             "channels": _counted([str(each.num_channels) for each in written]),
             "modes": _counted([each.mode for each in written]),
         }
-        return cls(archive=archive, notes=(*found.notes, *_remarks(written)))
+        return cls(archive=archive, notes=found.notes if _is_as_proposed(plan, found) else ())
 
     @classmethod
     def from_report(cls, report: dict[str, Any]) -> Self:
@@ -147,9 +150,10 @@ def assemble(
         )
         for each, group, number in zip(measured, groups, twins, strict=True)
     ]
-    earlier: list[Finding] = []
+    findings = _remarks(measured)
     if split is None:
-        split, earlier = _split_or_say_why_not(members, plan.split)
+        split, why_not = _split_or_say_why_not(members, plan.split)
+        findings += why_not
     samples = tuple(
         Sample(
             position=position,
@@ -167,7 +171,7 @@ def assemble(
         )
         for position, each in enumerate(measured)
     )
-    findings = [*earlier, *find_problems(samples, classes)]
+    findings += find_problems(samples, classes)
     return Assembled(samples=samples, classes=classes, findings=tuple(findings), origin=origin)
 
 
@@ -193,21 +197,31 @@ def _twin_numbers(measured: Sequence[Measured]) -> list[int | None]:
     return numbers
 
 
-def _remarks(written: Sequence[Written]) -> list[Note]:
-    """What was changed about single samples, a sentence for each kind of change."""
-    first: dict[str, Note] = {}
-    times: Counter[str] = Counter()
-    for each in written:
-        if each.remark is not None:
-            first.setdefault(each.remark.message, each.remark)
-            times[each.remark.message] += 1
+def _is_as_proposed(plan: ImportPlan, found: Inspection) -> bool:
+    """Whether the masks were read as the inspection's notes say."""
+    read, proposed = plan.masks, found.plan.masks
+    assert read is not None and proposed is not None
+    return (read.meaning, read.nearest, read.threshold) == (
+        proposed.meaning,
+        proposed.nearest,
+        proposed.threshold,
+    )
+
+
+def _remarks(measured: Sequence[Measured]) -> list[Finding]:
+    """What was changed about single samples: a finding for each kind of change."""
+    by_kind: dict[str, list[tuple[int, Note]]] = {}
+    for position, each in enumerate(measured):
+        for remark in each.remarks:
+            by_kind.setdefault(remark.message, []).append((position, remark))
     found = []
-    for message, note in first.items():
-        found.append(note)
-        if times[message] > 1:
-            found.append(
-                Note("{num} more samples were changed in that way.", {"num": times[message] - 1})
-            )
+    for message, changed in by_kind.items():
+        note = changed[0][1]
+        if len(changed) > 1:
+            num_all = {"num_all": len(changed)}
+            note = Note(message + " So it was with {num_all} in all.", dict(note.facts) | num_all)
+        positions = tuple(position for position, _ in changed)
+        found.append(Finding(key="changed", severity="warning", note=note, samples=positions))
     return found
 
 

@@ -1,19 +1,21 @@
 r"""Samples that must stay together in a split, told from their names.
 
 Two eyes of a patient, slices of a scan or frames of a video look alike: divided between training
-and test, they make scores too good. Some names say for sure what belongs together; others only
-suggest it, and a person decides.
+and test, they make scores too good. What names say is followed where keeping apart what belongs
+together would be the graver error; else it is told, and a person decides.
 
-Sure:
+Followed by “auto”:
 
+* pages of one file, of three files at least: `scan_7#012`;
 * BIDS subjects: `sub-01`;
 * a word and an identity, in a folder or in the name: `patient12`, `case_3_slice_07`, `mouse-A4`;
-* left and right of the same: `21_left`, `Image_01R`, `0007_OD`.
+* left and right of the same: `21_left`, `Image_01R`, `0007_OD`;
+* tiles of one picture, and numbered sequences, where there are enough of them to be divided:
+  `a_r0_c1`, `a_tile3`, `a_0_512`; `vid3_frame_0012`.
 
-Suggested:
+Only told:
 
-* tiles of one picture: `a_r0_c1`, `a_tile3`, `a_0_512`;
-* numbered sequences, several of them: `vid3_frame_0012`;
+* few tiled pictures or sequences;
 * folders, several of them with several samples each.
 """
 
@@ -38,6 +40,9 @@ _SURE_SHARE = 0.8
 """Share of the names that a sure rule has to understand."""
 _MAX_SHARE = 0.8
 """A suggested group with a larger share of the samples leaves too little to validate on."""
+_MIN_STACKS = 3
+_MIN_LIKELY_GROUPS, _MAX_LIKELY_SHARE = 5, 0.5
+"""So many suggested groups, none of them larger, can be divided about as well as samples can."""
 _SUBJECT_WORDS = (
     "patient|pat|pt|subject|subj|sub|person|donor|volunteer",
     "mouse|mice|rat|animal|fly|embryo",
@@ -57,6 +62,7 @@ _TILE = re.compile(
     r")",
     re.IGNORECASE,
 )
+_PAGE = re.compile(r"(?P<file>.+)#[0-9]+")
 _OFFSETS = re.compile(r"(?P<picture>.*?[^/ _.-])[ _.-]+(?P<y>[0-9]+)[ _.-]+(?P<x>[0-9]+)")
 _MIN_OFFSET_STEP = 16
 """Offsets of tiles are multiples of their size."""
@@ -72,7 +78,9 @@ class GroupProposal:
     """For each name, the group's; None for one that stands alone."""
     note: Note
     sure: bool
-    """Whether the names leave no doubt; otherwise a person decides."""
+    """Whether “auto” follows it; otherwise a person decides."""
+    only_folders: bool = False
+    """Whether nothing but folders says so, which may stand for anything."""
 
     @property
     def num_groups(self) -> int:
@@ -184,6 +192,24 @@ def _has_nested_repeat(plain: str) -> bool:
     return False
 
 
+def _stacks(names: Sequence[str]) -> GroupProposal | None:
+    """Pages of one file, which an import numbers behind a “#”."""
+    matches = [_PAGE.fullmatch(name) for name in names]
+    groups = tuple(match["file"] if match else None for match in matches)
+    sizes = Counter(group for group in groups if group is not None)
+    if len(sizes) < _MIN_STACKS or max(sizes.values()) > _MAX_SHARE * len(names):
+        return None
+    return GroupProposal(
+        groups=groups,
+        note=Note(
+            "The samples are pages of {num} files, such as “{example}”. Pages of one file should "
+            "stay together.",
+            {"num": len(sizes), "example": next(iter(sizes))},
+        ),
+        sure=True,
+    )
+
+
 def _subjects(names: Sequence[str]) -> GroupProposal | None:
     """BIDS subjects, or a word with an identity."""
     for words in (None, *_SUBJECT_WORDS):
@@ -194,7 +220,8 @@ def _subjects(names: Sequence[str]) -> GroupProposal | None:
             return GroupProposal(
                 groups=groups,
                 note=Note(
-                    "Names tell {num} subjects, such as “{example}”; each stays in one part.",
+                    "Names tell {num} subjects, such as “{example}”. Samples of one should stay "
+                    "together.",
                     {"num": len(set(groups) - {None}), "example": example},
                 ),
                 sure=True,
@@ -241,7 +268,7 @@ def _sides(names: Sequence[str]) -> GroupProposal | None:
     return GroupProposal(
         groups=tuple(groups),
         note=Note(
-            "Names tell left and right of {num}, such as “{example}”; both stay in one part.",
+            "Names tell left and right of {num}, such as “{example}”. Both should stay together.",
             {"num": len(sides), "example": next(iter(sides))},
         ),
         sure=True,
@@ -303,21 +330,30 @@ def _folders(names: Sequence[str]) -> GroupProposal | None:
         "The samples lie in {num} folders, such as “{example}”. If a folder is a patient or a "
         "video, its samples should stay together.",
         min_groups=3,
+        only_folders=True,
     )
 
 
 def _suggested(
-    groups: tuple[str | None, ...], message: str, *, min_groups: int = 2
+    groups: tuple[str | None, ...],
+    message: str,
+    *,
+    min_groups: int = 2,
+    only_folders: bool = False,
 ) -> GroupProposal | None:
     sizes = Counter(group for group in groups if group is not None)
     if len(sizes) < min_groups or not _explains(groups):
         return None
     if max(sizes.values()) > _MAX_SHARE * len(groups):
         return None
+    can_be_divided = len(sizes) >= _MIN_LIKELY_GROUPS and max(
+        sizes.values()
+    ) <= _MAX_LIKELY_SHARE * len(groups)
     return GroupProposal(
         groups=groups,
         note=Note(message, {"num": len(sizes), "example": next(iter(sizes))}),
-        sure=False,
+        sure=can_be_divided and not only_folders,
+        only_folders=only_folders,
     )
 
 
@@ -340,6 +376,7 @@ def _is_dense(numbers: Sequence[int]) -> bool:
 
 
 _RULES: tuple[Callable[[Sequence[str]], GroupProposal | None], ...] = (
+    _stacks,
     _subjects,
     _sides,
     _tiles,

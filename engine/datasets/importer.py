@@ -37,9 +37,6 @@ from engine.workbench import Workbench
 
 MAX_NAME_CHARS = 200
 """Length of a dataset's name."""
-MAX_PROBLEMS_SHOWN = 5
-"""When nothing can be used: files that are described one by one."""
-
 READING_SHARE = 0.2
 """Share of the progress that the first pass takes."""
 
@@ -129,12 +126,14 @@ def import_source(
             one_per_object=any(len(pair.masks) > 1 for pair in pairs),
         )
         written, unusable = _write_all(writer, pairs, progress, should_stop)
+        if not written:
+            raise _nothing_usable([*skipped, *unusable])
         written = _close_gaps(folder, written)
         assembled = assemble(
             [_measured(each) for each in written],
             classes,
             plan,
-            Origin.of(found, proposal, [*skipped, *unusable], written),
+            Origin.of(found, plan, proposal, [*skipped, *unusable], written),
         )
     content_hash = _content_hash(written, classes)
     same_content = datasets.with_content(workbench.database, content_hash)
@@ -245,8 +244,6 @@ def _write_all(
         progress(num_done / len(pairs))
 
     for_each(write, enumerate(pairs), take)
-    if not written:
-        raise _nothing_usable(skipped)
     return written, skipped
 
 
@@ -279,15 +276,17 @@ def _measured(written: Written) -> Measured:
         class_pixels=written.class_pixels,
         folder_split=written.pair.split,
         facts=written.facts,
+        remarks=written.remarks,
     )
 
 
 def _nothing_usable(skipped: Sequence[Skipped]) -> BadData:
-    shown = " ".join(str(each.reason) for each in skipped[:MAX_PROBLEMS_SHOWN])
+    # One example of each kind of problem says more than the same sentence over and over.
+    by_kind = {each.reason.message: str(each.reason) for each in reversed(skipped)}
     return BadData(
-        "None of the {num} pairs can be used, so nothing was imported. {first}",
+        "None of the {num} pairs can be used, so nothing was imported. {examples}",
         num=len(skipped),
-        first=shown + (" …" if len(skipped) > MAX_PROBLEMS_SHOWN else ""),
+        examples=" ".join(reversed(by_kind.values())),
     )
 
 

@@ -99,7 +99,7 @@ class ImportPlan(Part):
     masks: MaskPlan | None = None
     """None: learned from the masks."""
     groups: GroupPlan = GroupPlan()
-    split: SplitConfig = SplitConfig(split_method="auto")
+    split: SplitConfig = SplitConfig()
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as nested JSON types."""

@@ -2,8 +2,9 @@
 
 Keys of the findings, which stay the same for good:
 
-* here: `few_samples`, `many_sizes`, `one_group`, `constant_images`, `dark_images`, `bright_images`,
-  `image_is_mask`, `tiny_objects`, `misaligned_masks`, `inverted_masks`;
+* here: `few_samples`, `many_sizes`, `one_group`, `groups`, `likely_groups`, `constant_images`,
+  `dark_images`, `bright_images`, `image_is_mask`, `tiny_objects`, `misaligned_masks`,
+  `inverted_masks`;
 * in `class_findings`: `no_background`, `majority_class`, `rare_class`, `missing_class_in_split`,
   `empty_masks`, `all_empty_in_split`, `full_masks`;
 * in `copy_findings`: `conflicting_duplicates`, `exact_duplicates`, `near_duplicates`, `leaks`,
@@ -19,7 +20,7 @@ from engine.datasets.class_findings import class_findings
 from engine.datasets.copy_findings import copy_findings
 from engine.datasets.findings import SEVERITIES, Finding, Fix, Severity
 from engine.datasets.fingerprints import find_twins, likeness
-from engine.datasets.groups import one_sequence
+from engine.datasets.groups import one_sequence, propose_groups
 from engine.datasets.sample_facts import SPECK_PX, SampleFacts, measure
 from engine.notes import Note
 from engine.store.datasets import ClassEntry, Sample
@@ -228,6 +229,21 @@ def _one_group(known: _Known) -> Iterable[Finding]:
         yield Finding(key="one_group", severity="warning", note=note)
 
 
+def _named_groups(known: _Known) -> Iterable[Finding]:
+    proposal = propose_groups([sample.name for sample in known.samples])
+    if proposal is None or proposal.only_folders:
+        return
+    if any(sample.group is not None for sample in known.samples):
+        note = Note(proposal.note.message + " They do in the split.", proposal.note.facts)
+        yield Finding(key="groups", severity="note", note=note)
+    else:
+        note = Note(
+            proposal.note.message + " They do not: make a version with groups if so.",
+            proposal.note.facts,
+        )
+        yield Finding(key="likely_groups", severity="warning", note=note)
+
+
 _CHECKS: tuple[Callable[[_Known], Iterable[Finding]], ...] = (
     _few_samples,
     _many_sizes,
@@ -237,6 +253,7 @@ _CHECKS: tuple[Callable[[_Known], Iterable[Finding]], ...] = (
     _misaligned_masks,
     _inverted_masks,
     _one_group,
+    _named_groups,
 )
 
 

@@ -61,11 +61,11 @@ class Written:
     mode: str
     facts: SampleFacts
     digest: bytes
-    """Fingerprint of what it was imported from."""
+    """Fingerprint of its name, its pixels and its mask."""
     num_snapped: int
     """Pixels of the mask that were no exact value of a class."""
-    remark: Note | None
-    """What had to be changed to make image and mask fit."""
+    remarks: tuple[Note, ...]
+    """What had to be changed or left out."""
 
 
 class SampleWriter:
@@ -133,10 +133,20 @@ class SampleWriter:
                 is_color=pixels.ndim == 3,
                 mode=self._headers[pair.image].mode,
                 facts=measure(pixels, coded, self._classes, mask.num_instances),
-                digest=_digest(pair, image_data, coded),
+                digest=_digest(pair, pixels, coded),
                 num_snapped=mask.num_snapped,
-                remark=remark,
+                remarks=tuple(filter(None, (remark, self._dropped_channels(pair, image)))),
             )
+
+    def _dropped_channels(self, pair: Pair, image: DecodedImage) -> Note | None:
+        """What to say of an image whose channels do not all fit a picture."""
+        if image.num_channels <= 3 or self._images.channels:
+            return None
+        return Note(
+            "“{image}” has {num} channels; the first three were kept. Others can be chosen before "
+            "the import (channels).",
+            {"image": pair.image, "num": image.num_channels},
+        )
 
     def _write_files(
         self, number: int, image: DecodedImage, image_data: bytes, pixels: Pixels, coded: Pixels
@@ -196,8 +206,8 @@ def fitted(
     if plan.on_size_mismatch == "skip" or not is_close(image.shape[:2], coded.shape):
         raise BadData(
             "The image “{image}” has {image_size} pixels (width×height), but its mask “{mask}” "
-            "has {mask_size}. Both must have the same size: crop or resize one of them, or check "
-            "that they belong together.",
+            "has {mask_size}. Both must have the same size. Choose to resize the mask "
+            "(on_size_mismatch=resize), or check that they belong together.",
             **facts,
         )
     return (
@@ -227,8 +237,8 @@ def png(pixels: Pixels) -> bytes:
     return file.getvalue()
 
 
-def _digest(pair: Pair, image_data: bytes, coded: Pixels) -> bytes:
-    image_digest = hashlib.sha256(image_data).hexdigest()
-    digest = hashlib.sha256(json.dumps([pair.sample, image_digest, coded.shape]).encode())
+def _digest(pair: Pair, pixels: Pixels, coded: Pixels) -> bytes:
+    digest = hashlib.sha256(json.dumps([pair.sample, pixels.shape]).encode())
+    digest.update(np.ascontiguousarray(pixels).data)
     digest.update(np.ascontiguousarray(coded).data)
     return digest.digest()

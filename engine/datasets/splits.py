@@ -49,10 +49,9 @@ def make_split(members: Sequence[Member], config: SplitConfig) -> Assignment:
     sample; with a test share, and three units or more, at least one test sample. The parts come
     as close to their shares as whole units allow.
 
-    * “folders” keeps what folders say; samples in no such folder are trained on. Without
-      validation samples, the validation share is cut from the training samples.
-    * “auto”, and “dataset” for one that has no split yet, is “folders” where any folder says
-      something, else “random”.
+    * “dataset” keeps what folders say, where any says something; samples in no such folder are
+      trained on. Without validation samples, the validation share is cut from the training
+      samples. Where no folder says anything, it is “random”.
     * “random” shuffles the units, takes the validation, then the test samples.
     * “stratified” also gives each part its share of the units in which a class occurs, of rare
       classes first.
@@ -67,7 +66,7 @@ def make_split(members: Sequence[Member], config: SplitConfig) -> Assignment:
 
     Raises:
         BadData: there are too few samples or units.
-        BadSetting: no folder says anything, or there is no such fold.
+        BadSetting: there is no such fold.
     """
     if len(members) < 2:
         raise BadData(
@@ -75,18 +74,12 @@ def make_split(members: Sequence[Member], config: SplitConfig) -> Assignment:
             "validate on. Import more.",
             num=len(members),
         )
-    has_folders = any(member.folder_split for member in members)
     method = config.split_method
-    if method in ("auto", "dataset"):
-        method = "folders" if has_folders else "random"
     units = find_units([(member.group, member.twins) for member in members])
-    if method == "folders":
-        if not has_folders:
-            raise BadSetting(
-                "No folder says which samples are for training and which for testing. Expected "
-                "folders such as train, val and test in the archive; choose another split method."
-            )
-        return _from_folders(members, units, config)
+    if method == "dataset":
+        if any(member.folder_split for member in members):
+            return _from_folders(members, units, config)
+        method = "random"
     check_units(units, [member.group for member in members])
     if method == "k_fold":
         return _k_fold(units, config)
@@ -96,23 +89,18 @@ def make_split(members: Sequence[Member], config: SplitConfig) -> Assignment:
 def split_of_run(samples: Sequence[Sample], config: SplitConfig) -> Split:
     """The split that a run with these settings has: sample positions by part, ascending.
 
-    “dataset” is the stored split, in the fold that is asked for. So is “auto”, as what the folders
-    of the archive said is part of it.
+    “dataset” is the stored split, in the fold that is asked for.
 
     Args:
         samples: of the dataset, in natural order.
 
     Raises:
-        BadData: there are too few samples or units for a new split.
-        BadSetting: “folders”, or there is no such fold.
+        BadData: there are too few samples or units for a new split, or the stored one has no
+            training or no validation samples.
+        BadSetting: there is no such fold.
     """
-    if config.split_method == "folders":
-        raise BadSetting(
-            "Folders are looked at when a dataset is imported; what they said is part of its "
-            "stored split. Choose the split method “dataset”."
-        )
     parts: Sequence[SplitName]
-    if config.split_method in ("dataset", "auto"):
+    if config.split_method == "dataset":
         parts = _stored(samples, config)
     else:
         members = [

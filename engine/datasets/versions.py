@@ -113,6 +113,7 @@ def derive(
     if not kept:
         raise BadData("Every sample would be left out; at least 2 must remain. Leave out fewer.")
     classes, table = _new_classes(parent, change)
+    plan = _new_plan(parent, change)
     new_dataset_id = new_id()
     folder_key = f"datasets/{new_dataset_id}"
     with disk_errors(), workbench.files.staging(folder_key) as folder:
@@ -120,7 +121,7 @@ def derive(
         assembled = assemble(
             _copy_all(copier, kept, progress, should_stop),
             classes,
-            _new_plan(parent, change),
+            plan,
             Origin.from_report(datasets.report(workbench.database, parent.id)),
             kept_groups=None if change.groups else [sample.group for sample in kept],
             split=None if change.split else _kept_split(kept, change),
@@ -136,7 +137,7 @@ def derive(
             samples=assembled.samples,
             report=assembled.report(same_content=()),
             actor=actor,
-            plan=parent.plan,
+            plan=None if parent.plan is None else plan.to_dict(),
             parent_id=parent.id,
             change=[note.to_record() for note in describe(change, parent, samples)],
         )

@@ -70,7 +70,6 @@ def choice_word(choice: str) -> str:
         "grey": _("grey"),
         "random": _("random"),
         "interleaved": _("interleaved"),
-        "folders": _("by folders"),
         "stratified": _("stratified"),
         "k_fold": _("k-fold"),
         "none": _("none"),

@@ -47,10 +47,13 @@ def test_tutorial_recipe_is_the_tutorial():
         "recipe": "tutorial",
         "images": {"image_size_px": 256, "color": "rgb"},
         "split": {
-            "split_method": "random",
+            "split_method": "dataset",
             "val_share": 0.15,
             "test_share": 0.15,
             "split_seed": 0,
+            "num_folds": 5,
+            "fold": 1,
+            "accept_leaks": False,
         },
         "model": {
             "num_levels": 4,

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.datasets.decode import RawMask
@@ -59,6 +59,14 @@ def test_rule_that_leaves_a_class_gets_a_colour_of_its_own():
     MaskPlan(classes=after)
 
 
+def test_rule_that_leaves_the_background_is_a_class():
+    merged = edited(RULES, {3: {"name": "background"}})
+    after = edited(merged, {0: {"name": "paper"}})
+    assert kinds(after)[0] == ("paper", "class")
+    assert kinds(after)[3] == ("background", "background")
+    MaskPlan(classes=after)
+
+
 def test_role_is_that_of_the_whole_class():
     merged = edited(RULES, {3: {"name": "wall"}})
     after = edited(merged, {2: {"role": "ignore"}})
@@ -77,6 +85,7 @@ def test_unknown_roles_and_rows_change_nothing():
     assert edited(RULES, {1: {"role": "king"}, 9: {"name": "x"}, -1: {"name": "y"}}) == RULES
 
 
+@settings(max_examples=500)
 @given(
     st.dictionaries(
         st.integers(0, 3),

@@ -51,9 +51,32 @@ def _edges_by_file_names(
     if not marked:
         return []
     edges = _look_up(Images(pictures), marked, pictures)
-    masks = {edge.mask for edge in edges}
-    # A mask of a mask, such as `1_mask_overlay.png`, would be one of an image with that name.
-    return [edge for edge in edges if edge.image not in masks]
+    by_mask: dict[Picture, list[Edge]] = defaultdict(list)
+    for edge in edges:
+        by_mask[edge.mask].append(edge)
+    return [followed for edge in edges for followed in _follow(edge, by_mask.get(edge.image, ()))]
+
+
+def _follow(edge: Edge, further: Sequence[Edge]) -> list[Edge]:
+    """A mask of a mask, such as `label_viz.png` beside `label.png`, is one of the latter's image.
+
+    Args:
+        further: edges from what the edge takes for an image, if that is a mask itself.
+    """
+    if not further:
+        return [edge]
+    return [
+        replace(
+            edge,
+            image=next_one.image,
+            level=max(edge.level, next_one.level),
+            key=next_one.key,
+            extra=next_one.extra + edge.extra,
+            image_extra=next_one.image_extra,
+        )
+        for next_one in further
+        if not next_one.image.is_marked and next_one.image is not edge.mask
+    ]
 
 
 def _edges_by_folders(images: Sequence[Picture], masks: Sequence[Picture]) -> list[Edge]:

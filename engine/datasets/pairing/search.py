@@ -251,9 +251,11 @@ def _learned_affixes(images: Iterable[Picture]) -> dict[Folder, list[tuple[int, 
 
     A folder with one image is read like all the others.
     """
-    by_folder: dict[Folder, list[Tokens]] = defaultdict(list)
+    by_folder: dict[Folder, list[Tokens]] = {image.folder: [] for image in images}
     for image in images:
-        by_folder[image.folder].append(image.tokens)
+        # A mask that is still among the images would hide what these have in common.
+        if not image.is_marked:
+            by_folder[image.folder].append(image.tokens)
     everywhere = affixes([tokens for group in by_folder.values() for tokens in group])
     return {
         folder: list(dict.fromkeys([*affixes(group), *everywhere]))

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from engine.datasets.pairing import words
-from engine.datasets.pairing.edges import NUMBER
 from engine.datasets.pairing.names import SPLIT_MARK, Folder, Picture, Tokens
 from engine.datasets.pairing.order import natural_key
 from engine.datasets.pairing.search import affixes, without_zeros
@@ -233,21 +232,27 @@ def _with_same_stem(pictures: Sequence[Picture]) -> Iterable[list[Picture]]:
 
 
 def _folder_sides(one: Picture, other: Picture) -> tuple[_Side, _Side]:
-    """The folders in which two paths differ; without numbers, which tell subjects apart."""
+    """The words in which the folders of two pictures differ; subjects differ in numbers only."""
     if one.folder is other.folder:
         return (), ()
-    sides = []
-    for folder, there in ((one.folder, other.folder), (other.folder, one.folder)):
-        shared = {word for name in there.names for word in name}
-        sides.append(
-            tuple(
-                NUMBER if words.is_number(word) else word
-                for name in folder.names
-                for word in name
-                if word != SPLIT_MARK and word not in shared
-            )
+    sides = [
+        tuple(
+            word
+            for name in folder.names
+            for word in name
+            if word != SPLIT_MARK and not any(word in each for each in there.names)
         )
-    return sides[0], sides[1]
+        for folder, there in ((one.folder, other.folder), (other.folder, one.folder))
+    ]
+    said = [tuple(word for word in side if not words.is_number(word)) for side in sides]
+    return (sides[0], sides[1]) if said[0] != said[1] else ((), ())
+
+
+def _folder_sides_without_numbers(one: Picture, other: Picture) -> tuple[_Side, _Side]:
+    """The same where folders may be those of subjects, whose numbers differ with each."""
+    sides = _folder_sides(one, other)
+    first, second = (tuple(w for w in side if not words.is_number(w)) for side in sides)
+    return first, second
 
 
 def _beside_longer_names(pictures: Sequence[Picture]) -> Iterable[list[Picture]]:
@@ -317,7 +322,7 @@ _KINDS = (
     ),
     _Kind(
         _with_same_stem,
-        _folder_sides,
+        _folder_sides_without_numbers,
         "The same file name occurs twice, in different folders: “{image}” and “{mask}”.",
         0.8,
     ),

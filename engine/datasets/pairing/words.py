@@ -21,7 +21,7 @@ def _with_plurals(text: str) -> frozenset[str]:
 
 
 IMAGE_WORDS = _with_plurals(
-    "image img im input raw photo picture pic original orig scan frame rgb "
+    "image img im input raw photo picture pic original orig scan slide frame rgb "
     # German, French, Spanish, Portuguese, Italian; accents do not matter.
     "bild originalbild imagen"
 ) | _words(
@@ -30,6 +30,7 @@ IMAGE_WORDS = _with_plurals(
 )
 TRUTH_WORDS = _with_plurals(
     "label lbl gt groundtruth truth annot annotation anno target manual ho "
+    "annotator rater grader expert observer "
     "etiquette etiqueta rotulo"
 ) | _words(
     "annotationen beschriftung beschriftungen grundwahrheit verite anotacion anotaciones "
@@ -68,7 +69,7 @@ OUTLINE_WORDS = _words(
     "distance distances weight weights heatmap heatmaps"
 )
 RATER_WORDS = _with_plurals(
-    "manual ho gt truth groundtruth annotation rater reader expert observer annotator grader"
+    "manual ho gt truth groundtruth annotation annotator rater grader expert observer reader"
 )
 """A number beside one of these names a person, not one of many instances."""
 MODIFIERS = (

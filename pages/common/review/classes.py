@@ -206,6 +206,9 @@ def _renamed(rules: list[ClassRule], row: int, name: str) -> list[ClassRule]:
         changes |= {"color": joined.color, "role": joined.role}
     elif any(other is not rule and other.name == rule.name for other in rules):
         changes["color"] = _free_color(rules)
+        if rule.role == "background":
+            # The others stay the background.
+            changes["role"] = "class"
     return [*rules[:row], rule.model_copy(update=changes), *rules[row + 1 :]]
 
 

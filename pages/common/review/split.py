@@ -16,7 +16,7 @@ from engine.store.datasets import SplitName
 from pages.common import formats
 from pages.common.texts import _
 
-METHODS = ("auto", "folders", "random", "stratified", "interleaved", "k_fold")
+METHODS = ("dataset", "random", "stratified", "interleaved", "k_fold")
 PARTS: tuple[SplitName, ...] = ("train", "val", "test")
 GROUPS_SHOWN = 100
 
@@ -54,8 +54,7 @@ class Suggestion:
 def method_word(method: str) -> str:
     """A way to split."""
     return {
-        "auto": _("Automatic"),
-        "folders": _("As the folders say"),
+        "dataset": _("Automatic"),
         "random": _("Random"),
         "stratified": _("Stratified"),
         "interleaved": _("Interleaved"),
@@ -66,8 +65,7 @@ def method_word(method: str) -> str:
 def method_meaning(method: str) -> str:
     """What a way to split does, in a sentence."""
     return {
-        "auto": _("Folders such as train/ and test/ are kept where there are any; else random."),
-        "folders": _("Folders such as train/, val/ and test/ are kept as they are."),
+        "dataset": _("Folders such as train/ and test/ are kept where there are any; else random."),
         "random": _("Shuffled with the seed: the same seed gives the same split."),
         "stratified": _("As random, and every part gets its share of each class."),
         "interleaved": _("Every n-th sample is held out, as one does with slices of a stack."),

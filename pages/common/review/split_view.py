@@ -22,8 +22,7 @@ def split_view(review: Review) -> None:
     pairs = archives.inspected_pairs(review.draft.id) if review.is_inspected else ()
     if not pairs and review.proposal is not None:
         pairs = review.proposal.pairs
-    has_folders = any(pair.split for pair in pairs)
-    method(review, has_folders)
+    method(review)
     shares(review)
     grouping(review)
     suggestion(review, pairs)
@@ -54,19 +53,14 @@ def split_view(review: Review) -> None:
         )
 
 
-def method(review: Review, has_folders: bool) -> None:
+def method(review: Review) -> None:
     """The way to split."""
     key = review.key("split_method")
     config = review.plan.split
     changes.follow(key, config.split_method)
-    options = [
-        name
-        for name in split.METHODS
-        if name != "folders" or has_folders or config.split_method == "folders"
-    ]
     st.segmented_control(
         _("Split"),
-        options,
+        split.METHODS,
         format_func=split.method_word,
         required=True,
         key=key,
@@ -80,7 +74,6 @@ def shares(review: Review) -> None:
     """Shares, seed and folds, as far as the way to split uses them."""
     config = review.plan.split
     names = {
-        "folders": ("val_share",),
         "interleaved": ("val_share", "test_share"),
         "k_fold": ("test_share", "num_folds", "split_seed"),
     }.get(config.split_method, ("val_share", "test_share", "split_seed"))

@@ -98,6 +98,35 @@ def test_what_only_looks_like_a_group_is_suggested_and_not_taken(kind: str) -> N
     assert group_names(SUGGESTED[kind], AUTO) == [None] * 36
 
 
+ENOUGH = {
+    "videos": [f"vid{v}_frame_{n:04d}" for v in range(6) for n in range(9)],
+    "tiles": [f"img{v:02d}_tile{n}" for v in range(6) for n in range(9)],
+    "a folder for each patient": [
+        f"TCGA_CS_49{v}/TCGA_CS_49{v}_{n}" for v in range(6) for n in range(9)
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", ENOUGH)
+def test_likely_groups_are_kept_together_where_there_are_enough_of_them(kind: str) -> None:
+    assert divided(group_names(ENOUGH[kind], AUTO)) == in_runs(6, 9)
+
+
+def test_folders_alone_are_never_taken_as_they_may_be_classes() -> None:
+    names = [
+        f"{kind}/{n * n * 7}" for kind in ("crack", "hole", "fray", "a", "b", "c") for n in range(9)
+    ]
+    assert proposal_of(names).only_folders
+    assert group_names(names, AUTO) == [None] * 54
+
+
+def test_pages_of_one_file_stay_together_unless_there_are_few_files() -> None:
+    pages = [f"images/scan{s}#{n:02d}" for s in range(4) for n in range(1, 8)]
+    assert divided(group_names(pages, AUTO)) == in_runs(4, 7)
+    one_stack = [f"train-volume#{n:02d}" for n in range(1, 31)]
+    assert group_names(one_stack, AUTO) == [None] * 30
+
+
 @pytest.mark.parametrize(
     "names",
     [

@@ -1,17 +1,20 @@
 """From archive to dataset, and nothing left of what fails on the way."""
 
 import hashlib
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from engine.datasets import importer, sample_writer
+from engine.datasets.findings import Finding
 from engine.datasets.importer import import_dataset
-from engine.datasets.plan import ImagePlan, ImportPlan
+from engine.datasets.plan import ImagePlan, ImportPlan, parse_plan
 from engine.errors import BadArchive, BadData, BadInput, Refused, Stopped, WorkbenchError
 from engine.notes import Note
 from engine.pictures.masks import read_index_png
@@ -38,6 +41,10 @@ def report_of(workbench: Workbench, dataset: Dataset) -> dict[str, Any]:
 
 def sentences(records: list[dict[str, Any]]) -> list[str]:
     return [str(Note.from_record(record)) for record in records]
+
+
+def findings(report: dict[str, Any], key: str) -> list[Finding]:
+    return [Finding.from_record(each) for each in report["findings"] if each["key"] == key]
 
 
 def skipped(report: dict[str, Any]) -> dict[str, str]:
@@ -230,9 +237,11 @@ def test_mask_one_row_off_is_cropped_or_resized_and_named(
     assert (sample.height, sample.width) == size
     mask = read_index_png(stored(workbench, dataset, f"masks/{sample.mask_file}"))
     assert mask.shape == size
-    said = [text for text in sentences(report_of(workbench, dataset)["notes"]) if "80×61" in text]
-    assert len(said) == 1 and "masks/1.png" in said[0]
-    assert ("resized" in said[0]) == (choice == "resize")
+    [finding] = findings(report_of(workbench, dataset), "changed")
+    said = str(finding.note)
+    assert finding.samples == (1,)
+    assert "masks/1.png" in said and "80×61" in said
+    assert ("resized" in said) == (choice == "resize")
 
 
 def test_mask_one_row_off_is_left_out_when_the_plan_says_so(
@@ -306,6 +315,68 @@ def test_pages_of_a_stack_are_samples(
     assert len(samples) == 12
     mask = read_index_png(stored(workbench, dataset, "masks/000011.png"))
     assert (mask == masks[11]).all()
+
+
+def tiff(values: np.ndarray, **options: Any) -> bytes:
+    file = io.BytesIO()
+    tifffile.imwrite(file, values, **options)
+    return file.getvalue()
+
+
+def test_stacks_with_a_single_mask_are_refused_with_the_numbers_of_pages(
+    workbench: Workbench, make_zip: MakeZip, encode: Encode
+) -> None:
+    generator = np.random.default_rng(0)
+    members = {}
+    for number in range(3):
+        stack = generator.integers(0, 256, (5, 16, 20), np.uint8)
+        members[f"images/{number}.tif"] = tiff(stack, photometric="minisblack")
+        members[f"masks/{number}.png"] = encode((stack[0] > 128).astype(np.uint8))
+    message = str(failure(workbench, make_zip(members)))
+    assert message.startswith("None of the 3 pairs can be used")
+    assert "has 5 pages, but its mask “masks/0.png” has 1" in message
+
+
+def test_channels_that_are_left_out_are_named_and_others_can_be_chosen(
+    workbench: Workbench, make_zip: MakeZip, encode: Encode
+) -> None:
+    generator = np.random.default_rng(0)
+    members = {}
+    for number in range(4):
+        channels = generator.integers(0, 256, (16, 20, 5), np.uint8)
+        members[f"images/{number}.tif"] = tiff(
+            channels, photometric="minisblack", planarconfig="contig"
+        )
+        members[f"masks/{number}.png"] = encode((channels[..., 0] > 128).astype(np.uint8))
+    path = make_zip(members)
+    first_three = import_zip(workbench, path)
+    [finding] = findings(report_of(workbench, first_three), "changed")
+    assert "5 channels; the first three were kept" in str(finding.note)
+    assert finding.samples == (0, 1, 2, 3)
+    chosen = import_zip(workbench, path, plan=ImportPlan(images=ImagePlan(channels=(4,))))
+    assert findings(report_of(workbench, chosen), "changed") == []
+    assert (first_three.num_channels, chosen.num_channels) == (3, 1)
+    assert first_three.content_hash != chosen.content_hash
+
+
+def test_what_was_proposed_is_not_reported_of_masks_that_were_read_in_another_way(
+    workbench: Workbench, make_zip: MakeZip, encode: Encode
+) -> None:
+    members = {}
+    for number in range(6):
+        image = np.random.default_rng(number).integers(0, 256, (64, 64), np.uint8)
+        y, x = np.ogrid[:64, :64]
+        mask = (237 * ((y - 32) ** 2 + (x - 20 - number) ** 2 < 200)).astype(np.uint8)
+        members[f"images/{number}.png"] = encode(image)
+        members[f"masks/{number}.jpg"] = encode(mask, "JPEG")
+    path = make_zip(members)
+    proposed = import_zip(workbench, path)
+    assert proposed.plan is not None and proposed.plan["masks"]["meaning"] == "threshold"
+    notes = sentences(report_of(workbench, proposed)["notes"])
+    assert any("taken as foreground" in note for note in notes)
+    masks = dict(proposed.plan["masks"]) | {"threshold": 33}
+    other = import_zip(workbench, path, plan=parse_plan(proposed.plan | {"masks": masks}))
+    assert report_of(workbench, other)["notes"] == []
 
 
 def test_masks_of_instances_are_merged_and_counted(

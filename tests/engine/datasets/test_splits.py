@@ -248,11 +248,10 @@ def test_folds_that_do_not_exist_or_would_be_empty_are_refused() -> None:
     assert make_split(members, SplitConfig(split_method="k_fold", num_folds=3)).split.count("val")
 
 
-@pytest.mark.parametrize("method", ["auto", "dataset", "folders"])
-def test_folders_are_kept_even_when_they_divide_a_group(method: Any) -> None:
+def test_folders_are_kept_even_when_they_divide_a_group() -> None:
     folders = ["train", "train", "val", "test", None, "train"]
     members = [member(folder_split=folder, group="a", twins=1) for folder in folders]
-    found = make_split(members, SplitConfig(split_method=method))
+    found = make_split(members, SplitConfig())
     assert found.split == ("train", "train", "val", "test", "train", "train")
     assert found.fold == (None,) * 6
 
@@ -262,7 +261,7 @@ def test_without_a_validation_folder_whole_units_of_the_training_folder_validate
         member(folder_split="test" if n >= 20 else "train", group=str(n % 10)) for n in range(24)
     ]
     for seed in range(10):
-        config = SplitConfig(split_method="folders", val_share=0.2, split_seed=seed)
+        config = SplitConfig(val_share=0.2, split_seed=seed)
         found = positions(make_split(members, config))
         assert found["test"] == [20, 21, 22, 23]
         assert len(found["val"]) == 4
@@ -271,27 +270,25 @@ def test_without_a_validation_folder_whole_units_of_the_training_folder_validate
 
 def test_folders_without_a_test_leave_it_empty() -> None:
     members = [member(folder_split="val" if n < 3 else "train") for n in range(10)]
-    assert "test" not in make_split(members, SplitConfig(split_method="auto")).split
+    assert "test" not in make_split(members, SplitConfig()).split
 
 
 def test_folders_that_cannot_be_kept_are_refused() -> None:
-    with pytest.raises(BadSetting, match="No folder says"):
-        make_split([member()] * 5, SplitConfig(split_method="folders"))
     with pytest.raises(BadData, match="none to train on"):
-        make_split([member(folder_split="test")] * 5, SplitConfig(split_method="folders"))
+        make_split([member(folder_split="test")] * 5, SplitConfig())
     one_unit = [member(folder_split="train", group="a")] * 5 + [member(folder_split="test")]
     with pytest.raises(BadData, match="“a”"):
-        make_split(one_unit, SplitConfig(split_method="folders"))
+        make_split(one_unit, SplitConfig())
 
 
-def test_auto_without_folders_is_random() -> None:
+def test_without_folders_the_split_is_random() -> None:
     members = [member() for _ in range(30)]
-    auto, random = (make_split(members, SplitConfig(split_method=m)) for m in ("auto", "random"))
-    assert auto == random
+    random = make_split(members, SplitConfig(split_method="random"))
+    assert make_split(members, SplitConfig()) == random
 
 
 @pytest.mark.parametrize("num_samples", [0, 1])
-@pytest.mark.parametrize("method", [*METHODS, "folders"])
+@pytest.mark.parametrize("method", [*METHODS, "dataset"])
 def test_less_than_two_samples_cannot_be_split(num_samples: int, method: Any) -> None:
     with pytest.raises(BadData, match=f"has {num_samples} sample"):
         make_split([member()] * num_samples, SplitConfig(split_method=method))
@@ -327,10 +324,18 @@ FOLDED = [
 ]
 
 
-@pytest.mark.parametrize("method", ["dataset", "auto"])
-def test_a_run_has_the_stored_split(method: Any) -> None:
+def test_a_run_has_the_stored_split() -> None:
     expected = {"train": [0, 3, 5], "val": [1, 4], "test": [2]}
-    assert split_of_run(STORED, SplitConfig(split_method=method)) == expected
+    assert split_of_run(STORED, SplitConfig()) == expected
+
+
+@pytest.mark.parametrize(("missing", "word"), [("train", "training"), ("val", "validation")])
+def test_a_stored_split_that_nothing_can_be_trained_with_is_refused(
+    missing: str, word: str
+) -> None:
+    samples = [each for each in STORED if each.split != missing]
+    with pytest.raises(BadData, match=f"has no {word} samples"):
+        split_of_run(samples, SplitConfig())
 
 
 @pytest.mark.parametrize(("fold", "val"), [(1, [1, 4]), (2, [2, 5]), (3, [3])])
@@ -345,11 +350,6 @@ def test_a_fold_that_is_not_stored_is_refused() -> None:
         split_of_run(FOLDED, SplitConfig(fold=4))
     with pytest.raises(BadSetting, match=r"fold 2, but .* has 0 folds"):
         split_of_run(STORED, SplitConfig(fold=2))
-
-
-def test_folders_are_known_at_import_only() -> None:
-    with pytest.raises(BadSetting, match="Choose the split method “dataset”"):
-        split_of_run(STORED, SplitConfig(split_method="folders"))
 
 
 @pytest.mark.parametrize("method", METHODS)
