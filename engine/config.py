@@ -300,6 +300,21 @@ def bounds(field: FieldInfo) -> dict[str, float]:
     }
 
 
+def problem_sentence(problem: Mapping[str, Any]) -> str:
+    """What pydantic found wrong with one value, as a sentence without its full stop.
+
+    Args:
+        problem: one of `ValidationError.errors()`.
+    """
+    raised = problem.get("ctx", {}).get("error")
+    if isinstance(raised, ValueError):
+        return str(raised)
+    place = ".".join(str(step) for step in problem["loc"])
+    seen = problem["input"]
+    shown = f" is {seen!r}" if isinstance(seen, str | int | float | bool | None) else ""
+    return f"{place}{shown}: {problem['msg'][:1].lower()}{problem['msg'][1:]}"
+
+
 _BOUND_WORDS = {"gt": "more than {}", "ge": "at least {}", "lt": "less than {}", "le": "at most {}"}
 
 

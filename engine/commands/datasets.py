@@ -9,6 +9,7 @@ from engine.commands.shared import ACTOR, assignments, opened, progress_line
 from engine.datasets.archive import open_source
 from engine.datasets.importer import import_dataset, name_of_file
 from engine.datasets.inspection import inspect
+from engine.datasets.masks import suspicions
 from engine.datasets.pairing import choose, propose
 from engine.datasets.plan import ImportPlan, parse_plan, with_plan_changes
 from engine.datasets.toy import write_toy_zip
@@ -63,7 +64,8 @@ def inspect_(settings: Settings, options: argparse.Namespace) -> int:
             )
         found = inspect(source, plan.pairing, lambda share: show("reading", share))
     plan = plan.model_copy(update={"pairing": found.plan.pairing, "masks": found.plan.masks})
-    for note in found.notes:
+    assert plan.masks is not None, "an inspection always proposes what the masks mean"
+    for note in (*found.notes, *suspicions(found.statistics, plan.masks)):
         print(f"Note: {note}")
     if options.json:
         print(json.dumps({"plan": plan.to_dict()}, ensure_ascii=False))

@@ -1,12 +1,13 @@
 """Findings about classes: how much there is of each, and in which part of the split."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.datasets.findings import Finding, Fix
+from engine.datasets.sample_facts import SampleFacts
 from engine.notes import Note
 from engine.store.datasets import ClassEntry, Sample
 from engine.store.runs import SPLIT_NAMES
@@ -15,6 +16,8 @@ FULL_SHARE = 0.99
 """A mask with so much of one foreground class is full."""
 RARE_SHARE, RARE_SAMPLES = 0.001, 3
 """A class with a smaller share of the pixels, or in fewer samples, is hardly learned."""
+MAX_SINGLE_CLASSES = 3
+"""Of more classes than this, one finding names them all."""
 
 _Samples = Sequence[Sample]
 _Classes = Sequence[ClassEntry]
@@ -55,12 +58,22 @@ def _majority_class(samples: _Samples, classes: _Classes) -> Iterator[Finding]:
     share = _shares(samples)[entry.index]
     if share > 0.5:
         # Predicted everywhere: tp = p, fp = 1 - p, fn = 0, so Dice = 2p / (2p + 1 - p).
+        facts = {"name": entry.name, "percent": 100 * share, "dice": 2 * share / (1 + share)}
         note = Note(
             "The class “{name}” covers {percent:.0f} % of the pixels. A network that predicts it "
             "everywhere would score Dice {dice:.3f}. If the other part is what you are after, "
             "swap background and foreground.",
-            {"name": entry.name, "percent": 100 * share, "dice": 2 * share / (1 + share)},
+            facts,
         )
+        border_share = _border_share(samples)
+        if border_share > 0.5:
+            note = Note(
+                "The masks look inverted: the class “{name}” covers {percent:.0f} % of the pixels "
+                "and {border_percent:.0f} % of the borders. A network that predicts it everywhere "
+                "would score Dice {dice:.3f}. If the other part is what you are after, swap "
+                "background and foreground.",
+                facts | {"border_percent": 100 * border_share},
+            )
         yield Finding(
             key="majority_class", severity="warning", note=note, fix=Fix("swap_background")
         )
@@ -68,46 +81,78 @@ def _majority_class(samples: _Samples, classes: _Classes) -> Iterator[Finding]:
 
 def _rare_classes(samples: _Samples, classes: _Classes) -> Iterator[Finding]:
     shares = _shares(samples)
-    for entry, holders in zip(classes, _holders(samples), strict=True):
-        share = shares[entry.index]
-        if entry.background:
-            continue
-        if share < RARE_SHARE or len(holders) < RARE_SAMPLES:
-            note = Note(
-                "The class “{name}” is rare: {percent:.2g} % of the pixels, in {num} samples. "
-                "Expect little of it; merge it with another class, or add samples of it.",
-                {"name": entry.name, "num": len(holders), "percent": 100 * share},
-            )
-            yield Finding(
-                key="rare_class", severity="warning", note=note, samples=_positions(holders)
-            )
+    rare = [
+        (entry, holders)
+        for entry, holders in zip(classes, _holders(samples), strict=True)
+        if not entry.background
+        and (shares[entry.index] < RARE_SHARE or len(holders) < RARE_SAMPLES)
+    ]
+    if len(rare) > MAX_SINGLE_CLASSES:
+        note = Note(
+            "{num} classes are rare, each below {percent:.2g} % of the pixels or in fewer than "
+            "{limit} samples: {name}. Expect little of them; merge them with others, or add "
+            "samples of them.",
+            {
+                "num": len(rare),
+                "percent": 100 * RARE_SHARE,
+                "limit": RARE_SAMPLES,
+                "name": _names(entry for entry, _ in rare),
+            },
+        )
+        yield _about_classes("rare_class", note, [holders for _, holders in rare])
+        return
+    for entry, holders in rare:
+        note = Note(
+            "The class “{name}” is rare: {percent:.2g} % of the pixels, in {num} samples. "
+            "Expect little of it; merge it with another class, or add samples of it.",
+            {"name": entry.name, "num": len(holders), "percent": 100 * shares[entry.index]},
+        )
+        yield _about_classes("rare_class", note, [holders])
 
 
 def _missing_classes(samples: _Samples, classes: _Classes) -> Iterator[Finding]:
     parts = {sample.split for sample in samples}
+    found: list[tuple[ClassEntry, list[Sample], Sequence[str]]] = []
     for entry, holders in zip(classes, _holders(samples), strict=True):
-        missing = [p for p in SPLIT_NAMES if p in parts - {sample.split for sample in holders}]
+        lacking = parts - {sample.split for sample in holders}
+        absent = [part for part in SPLIT_NAMES if part in lacking]
         # Without its only foreground class a part has only empty masks, which is said there.
         is_only_one = [entry] == _foreground(classes)
-        if holders and missing and not is_only_one:
-            note = Note(
-                "The class “{name}” does not occur in: {parts}. Split stratified, so that every "
-                "part has its share.",
-                {"name": entry.name, "parts": ", ".join(missing)},
-            )
-            yield Finding(
-                key="missing_class_in_split",
-                severity="warning",
-                note=note,
-                samples=_positions(holders),
-            )
+        if holders and absent and not is_only_one:
+            found.append((entry, holders, absent))
+    if len(found) > MAX_SINGLE_CLASSES:
+        note = Note(
+            "{num} classes do not occur in every part of the split: {name}. Split stratified, so "
+            "that every part has its share, or merge classes.",
+            {"num": len(found), "name": _names(entry for entry, _, _ in found)},
+        )
+        yield _about_classes("missing_class_in_split", note, [holders for _, holders, _ in found])
+        return
+    for entry, holders, missing in found:
+        note = Note(
+            "The class “{name}” does not occur in: {parts}. Split stratified, so that every "
+            "part has its share.",
+            {"name": entry.name, "parts": ", ".join(missing)},
+        )
+        yield _about_classes("missing_class_in_split", note, [holders])
+
+
+def _about_classes(key: str, note: Note, holders: Sequence[_Samples]) -> Finding:
+    """A warning about one or several classes and the samples that hold them."""
+    positions = {sample.position for members in holders for sample in members}
+    return Finding(key=key, severity="warning", note=note, samples=tuple(sorted(positions)))
+
+
+def _names(entries: Iterable[ClassEntry]) -> str:
+    return ", ".join(entry.name for entry in entries)
 
 
 def _empty_masks(samples: _Samples, classes: _Classes) -> Iterator[Finding]:
     empty = _where(_foreground_pixels(samples, classes) == 0, samples)
     if empty:
         note = Note(
-            "{num} of {total} masks are empty: they hold no foreground.",
+            "{num} of {total} masks are empty: they hold no foreground. They stay, as examples "
+            "without an object.",
             {"num": len(empty), "total": len(samples)},
         )
         yield Finding(key="empty_masks", severity="note", note=note, samples=_positions(empty))
@@ -165,6 +210,13 @@ def _shares(samples: _Samples) -> list[float]:
     totals = _pixels(samples).sum(axis=0)
     shares: list[float] = (totals / max(1, totals.sum())).tolist()
     return shares
+
+
+def _border_share(samples: _Samples) -> float:
+    """Share of foreground on the borders, over the samples of which it is known; else 0."""
+    facts = (SampleFacts.from_dict(sample.facts) for sample in samples)
+    known = [f.border_share for f in facts if f is not None and f.border_share is not None]
+    return sum(known) / max(1, len(known))
 
 
 def _holders(samples: _Samples) -> list[list[Sample]]:

@@ -18,6 +18,7 @@ from engine.datasets.decode_errors import (
     decoder_errors,
 )
 from engine.datasets.decode_pixels import RawMask, mask_of_samples, to_8_bit
+from engine.datasets.decode_png import bit_depth, deep_samples, is_deep_color, num_deep_channels
 from engine.datasets.decode_tiff import TiffPicture, TiffValues, is_tiff
 from engine.datasets.decode_turns import turned
 from engine.errors import BadData
@@ -37,7 +38,6 @@ __all__ = [
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")
 _PNG_END = b"IEND\xaeB`\x82"
 _JPEG_END = b"\xff\xd9"
-_PNG_BIT_DEPTH_OFFSET = 24
 _LOSSY_WEBP = b"VP8 "
 _NUM_CHANNELS = {"1": 1, "L": 1, "LA": 1, "La": 1, "I": 1, "F": 1}
 """By Pillow's mode; every other mode is of colour."""
@@ -97,7 +97,7 @@ def read_header(data: bytes, name: str) -> PictureHeader:
                 width=image.width,
                 height=image.height,
                 num_pages=_num_pages(image),
-                num_channels=_num_channels(image),
+                num_channels=_num_channels(image, data),
                 mode=image.mode,
                 # A JPEG with a second picture behind the first is that first picture here.
                 format="JPEG" if image.format == "MPO" else str(image.format),
@@ -160,9 +160,13 @@ def read_image(
         with _opened(data, name) as image:
             chosen = checked_page(page, _num_pages(image), name)
             orientation = _orientation(image, data)
+            if _is_deep(image, data):
+                samples = to_8_bit(deep_samples(data)[0], name)
+                pixels = turned(samples, orientation or 1) if upright else samples
+                return DecodedImage(np.ascontiguousarray(pixels), None, num_deep_channels(data))
             _load(image, chosen)
             suffix = _browser_suffix(image, data) if orientation == 1 else None
-            num_channels = _num_channels(image)
+            num_channels = _num_channels(image, data)
             # Pillow would warn when it drops a palette's transparency.
             image.info.pop("transparency", None)
             shown = turned(image, orientation or 1) if upright else image
@@ -193,6 +197,11 @@ def decode_mask(data: bytes, name: str, page: int | None = None) -> RawMask:
         with _opened(data, name) as image:
             chosen = checked_page(page, _num_pages(image), name)
             orientation = _orientation(image, data) or 1
+            if _is_deep(image, data):
+                samples, alpha = deep_samples(data)
+                samples = turned(samples, orientation)
+                alpha = None if alpha is None else turned(alpha, orientation)
+                return mask_of_samples(samples, alpha, name, lossy=False)
             _load(image, chosen)
             return _mask_of_picture(turned(image, orientation), name, lossy=_is_lossy(image, data))
 
@@ -243,7 +252,7 @@ def _browser_suffix(image: Image.Image, data: bytes) -> str | None:
     if image.format == "JPEG" and data.endswith(_JPEG_END):
         return ".jpg"
     whole_png = image.format == "PNG" and data.endswith(_PNG_END)
-    if whole_png and data[_PNG_BIT_DEPTH_OFFSET] == 8 and _num_pages(image) == 1:
+    if whole_png and bit_depth(data) == 8 and _num_pages(image) == 1:
         return ".png"
     return None
 
@@ -252,7 +261,14 @@ def _is_lossy(image: Image.Image, data: bytes) -> bool:
     return image.format in ("JPEG", "MPO") or (image.format == "WEBP" and _LOSSY_WEBP in data)
 
 
-def _num_channels(image: Image.Image) -> int:
+def _is_deep(image: Image.Image, data: bytes) -> bool:
+    # An animation's frames are laid over each other in 8 bits.
+    return is_deep_color(data) and _num_pages(image) == 1
+
+
+def _num_channels(image: Image.Image, data: bytes) -> int:
+    if is_deep_color(data):
+        return num_deep_channels(data)
     if image.mode in ("P", "PA"):
         return 1 if _has_grey_palette(image) else 3
     return 1 if image.mode.startswith("I;") else _NUM_CHANNELS.get(image.mode, 3)
@@ -306,7 +322,7 @@ def _tiff_header(data: bytes, tiff: TiffPicture) -> PictureHeader:
     mode, num_channels = tiff.mode, tiff.num_channels
     picture = tiff.unread_picture()
     if picture is not None:
-        mode, num_channels = picture.mode, _num_channels(picture)
+        mode, num_channels = picture.mode, _num_channels(picture, data)
     return PictureHeader(
         width=tiff.width,
         height=tiff.height,
@@ -323,7 +339,7 @@ def _tiff_image(
 ) -> DecodedImage:
     picture = tiff.picture(page, upright)
     if picture is not None:
-        num_channels = _num_channels(picture)
+        num_channels = _num_channels(picture, b"")
         picture.info.pop("transparency", None)
         return DecodedImage(_image_pixels(picture, name), None, num_channels)
     chosen = _chosen_channels(tiff.num_channels, channels, name)

@@ -36,6 +36,8 @@ class RawMask:
     """0xRRGGBB by index, where the values are indices."""
     lossy: bool
     """Whether the compression has changed values, as JPEG's does."""
+    is_soft: bool = False
+    """Whether the file holds shares from 0 to 1, which are counted here from 0 to 255."""
 
 
 def to_8_bit(values: Values, name: str) -> Pixels:
@@ -89,7 +91,13 @@ def mask_of_samples(values: Values, alpha: Values | None, name: str, *, lossy: b
     if alpha is not None and _is_the_mask(values, alpha):
         values = alpha
     if values.ndim == 2:
-        return RawMask(values=_whole(values, name), is_color=False, palette=None, lossy=lossy)
+        return RawMask(
+            values=_whole(values, name),
+            is_color=False,
+            palette=None,
+            lossy=lossy,
+            is_soft=_are_soft(values),
+        )
     if values.shape[-1] == 4:
         # A fourth channel that is not said to be opacity is no colour either.
         values = values[..., :3]
@@ -138,7 +146,7 @@ def _whole(values: Values, name: str) -> NDArray[np.uint8] | NDArray[np.uint16]:
         return np.ascontiguousarray(values, dtype=np.uint8)
     if values.dtype == np.uint16:
         return np.ascontiguousarray(values, dtype=np.uint16)
-    if values.dtype.kind == "f" and _are_soft(values):
+    if _are_soft(values):
         return np.rint(values.astype(np.float32) * 255).astype(np.uint8)
     with np.errstate(invalid="ignore"):
         whole = values.astype(np.uint16)
@@ -153,6 +161,8 @@ def _whole(values: Values, name: str) -> NDArray[np.uint8] | NDArray[np.uint16]:
 
 
 def _are_soft(values: Values) -> bool:
-    """Whether floats lie between 0 and 1 and are not just these two."""
+    """Whether they are floats between 0 and 1 and not just these two."""
+    if values.dtype.kind != "f":
+        return False
     low, high = values.min(), values.max()
     return bool(low >= 0 and high <= 1 and ((values != 0) & (values != 1)).any())

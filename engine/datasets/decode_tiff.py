@@ -160,9 +160,13 @@ class TiffPicture:
 
     def _frame_numbers(self) -> NDArray[np.int64]:
         """Numbers of the stored frames, shape (pages, channels of their own)."""
-        within_frame = "YXSZ" if self._depth > 1 else "YXS"
         axes, shape = self._series.get_axes(squeeze=False), self._series.get_shape(squeeze=False)
-        lead = [each for each in zip(axes, shape, strict=True) if each[0] not in within_frame]
+        lead = list(zip(axes, shape, strict=True))
+        # What a frame holds ends the list, whatever its axes are called: metadata may call the
+        # samples of a pixel channels.
+        frame_size, num_within = prod(self._page.shape), 1
+        while lead and num_within < frame_size:
+            num_within *= lead.pop()[1]
         num_frames = prod(size for _, size in lead)
         if not 0 < num_frames <= MAX_PAGES:
             raise BadData(

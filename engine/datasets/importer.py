@@ -19,7 +19,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from engine.datasets.archive import Skipped, Source, open_source
-from engine.datasets.assembly import Measured, Origin, assemble
+from engine.datasets.assembly import Assembled, Measured, Origin, assemble
 from engine.datasets.decode import PictureHeader
 from engine.datasets.disk import disk_errors
 from engine.datasets.inspection import Inspection, Progress, ShouldStop, inspect
@@ -109,33 +109,11 @@ def import_source(
         Refused: the files cannot be written.
     """
     plan = _complete(plan, found)
-    assert plan.masks is not None
-    proposal = choose(found.names, plan.pairing)
-    pairs, skipped = expand_pages(proposal.pairs, found.headers)
-    classes = class_entries(plan.masks)
     dataset_id = new_id()
     folder_key = f"datasets/{dataset_id}"
     with disk_errors(), workbench.files.staging(folder_key) as folder:
-        writer = SampleWriter(
-            source,
-            folder,
-            found.headers,
-            plan.images,
-            MaskReader(plan.masks),
-            classes,
-            one_per_object=any(len(pair.masks) > 1 for pair in pairs),
-        )
-        written, unusable = _write_all(writer, pairs, progress, should_stop)
-        if not written:
-            raise _nothing_usable([*skipped, *unusable])
-        written = _close_gaps(folder, written)
-        assembled = assemble(
-            [_measured(each) for each in written],
-            classes,
-            plan,
-            Origin.of(found, plan, proposal, [*skipped, *unusable], written),
-        )
-    content_hash = _content_hash(written, classes)
+        written, assembled = _write_dataset(source, found, plan, folder, progress, should_stop)
+    content_hash = _content_hash(written, assembled.classes)
     same_content = datasets.with_content(workbench.database, content_hash)
     with workbench.files.removed_on_error(folder_key):
         datasets.add(
@@ -144,13 +122,49 @@ def import_source(
             name=name.strip(),
             content_hash=content_hash,
             num_channels=3 if any(each.is_color for each in written) else 1,
-            classes=classes,
+            classes=assembled.classes,
             samples=assembled.samples,
             report=assembled.report(same_content),
             actor=actor,
             plan=plan.to_dict(),
         )
     return datasets.get(workbench.database, dataset_id)
+
+
+def _write_dataset(
+    source: Source,
+    found: Inspection,
+    plan: ImportPlan,
+    folder: Path,
+    progress: Progress,
+    should_stop: ShouldStop,
+) -> tuple[list[Written], Assembled]:
+    """Write the files of all samples that can be used, and judge them together."""
+    assert plan.masks is not None
+    proposal = choose(found.names, plan.pairing)
+    pairs, skipped = expand_pages(proposal.pairs, found.headers)
+    classes = class_entries(plan.masks)
+    writer = SampleWriter(
+        source,
+        folder,
+        found.headers,
+        plan.images,
+        MaskReader(plan.masks),
+        classes,
+        one_per_object=any(len(pair.masks) > 1 for pair in pairs),
+    )
+    written, unusable = _write_all(writer, pairs, progress, should_stop)
+    skipped += unusable
+    if not written:
+        raise _nothing_usable(skipped)
+    written = _close_gaps(folder, written)
+    assembled = assemble(
+        [_measured(each) for each in written],
+        classes,
+        plan,
+        Origin.of(found, plan, proposal, skipped, written),
+    )
+    return written, assembled
 
 
 def _complete(plan: ImportPlan, found: Inspection) -> ImportPlan:

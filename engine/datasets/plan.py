@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from engine.config import Part, SplitConfig
+from engine.config import Part, SplitConfig, problem_sentence
 from engine.errors import BadSetting
 
 PLAN_VERSION: Literal[1] = 1
@@ -115,10 +115,7 @@ def parse_plan(values: Mapping[str, Any]) -> ImportPlan:
     try:
         return ImportPlan.model_validate(values)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, detail['loc'])) or 'plan'}: {detail['msg']}"
-            for detail in error.errors()
-        )
+        problems = "; ".join(problem_sentence(detail) for detail in error.errors())
         raise BadSetting("The import plan cannot be used: {problems}.", problems=problems) from None
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
-from engine.config import Part, SplitConfig
+from engine.config import Part, SplitConfig, problem_sentence
 from engine.datasets.assembly import Measured, Origin, assemble
 from engine.datasets.cache import stored_image
 from engine.datasets.disk import disk_errors
@@ -83,7 +83,7 @@ def parse_change(values: Mapping[str, Any]) -> Change:
     try:
         return Change.model_validate(values)
     except ValidationError as error:
-        problems = "; ".join(str(detail["msg"]) for detail in error.errors())
+        problems = "; ".join(problem_sentence(detail) for detail in error.errors())
         raise BadSetting("The change cannot be made: {problems}.", problems=problems) from None
 
 

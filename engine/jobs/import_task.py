@@ -119,5 +119,9 @@ def _inspection_of(
     path = workbench.files.path(inspection_key(draft.id))
     if plan is None or not path.exists():
         return None
-    found = Inspection.load(path)
+    try:
+        found = Inspection.load(path)
+    except (LookupError, TypeError, ValueError):
+        # Written by another version: look again.
+        return None
     return found if found.plan.pairing == plan.pairing else None

@@ -9,6 +9,7 @@ from engine.datasets.masks.reader import MaskReader, ReadMask
 from engine.datasets.masks.rules import class_entries
 from engine.datasets.masks.statistics import MaskStatistics, ValueStatistics, View
 from engine.datasets.masks.survey import MaskSurvey, count_classes, count_values, survey_mask
+from engine.datasets.masks.suspicions import suspicions
 
 __all__ = [
     "BACKGROUND_COLOR",
@@ -27,4 +28,5 @@ __all__ = [
     "learn_masks",
     "plan_as",
     "survey_mask",
+    "suspicions",
 ]

@@ -13,6 +13,7 @@ The questions, in their order; the first that is answered with yes decides.
 Every decision that is not obvious leaves a `Note`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.datasets.masks.levels import (
@@ -21,22 +22,29 @@ from engine.datasets.masks.levels import (
     blurred_levels,
     color_levels,
     few_levels,
+    slips,
 )
 from engine.datasets.masks.objects import (
     could_number_objects,
     has_void,
     number_objects,
 )
-from engine.datasets.masks.remarks import continuous, remarks_on, snapped_note, void_note
-from engine.datasets.masks.rules import binary_rules, value_rules, value_text
+from engine.datasets.masks.remarks import (
+    continuous,
+    image_note,
+    lines_note,
+    palettes_note,
+    snapped_note,
+    threshold_note,
+    void_note,
+)
+from engine.datasets.masks.rules import MAX_CLASSES, binary_rules, value_rules, value_text
 from engine.datasets.masks.statistics import MaskStatistics, View
 from engine.datasets.masks.survey import MAX_VALUE_BESIDE_VOID, VOID_VALUE
 from engine.datasets.plan import MaskPlan
 from engine.errors import BadData
 from engine.notes import Note
 
-MAX_CLASSES = 250
-"""More different values than this mean that the masks do not hold classes."""
 MAX_CLASSES_OF_A_MASK = 64
 """With numbers beyond 63: a mask with more different ones holds tones, not classes."""
 VOC_VOID_COLOR = 0xE0E0C0
@@ -55,7 +63,7 @@ class Learned:
 
     plan: MaskPlan
     notes: tuple[Note, ...]
-    """What was seen and decided, the most important first."""
+    """How the values were understood, the most important first."""
 
 
 def learn_masks(statistics: MaskStatistics) -> Learned:
@@ -64,6 +72,7 @@ def learn_masks(statistics: MaskStatistics) -> Learned:
     Raises:
         BadData: there is only one value, or the values are continuous or too many.
     """
+    everything, statistics = statistics, statistics.without_images()
     view = statistics.view()
     _check_values(statistics, view)
     found = (
@@ -71,7 +80,13 @@ def learn_masks(statistics: MaskStatistics) -> Learned:
     )
     if found is None:
         raise continuous(statistics, view)
-    return Learned(found.plan, (*found.notes, *remarks_on(statistics, view, found.plan)))
+    notes = [
+        image_note(everything) if statistics is not everything else None,
+        *found.notes,
+        palettes_note(statistics) if found.plan.meaning == "colors" else None,
+        lines_note(view, found.plan),
+    ]
+    return Learned(found.plan, tuple(note for note in notes if note is not None))
 
 
 def plan_as(statistics: MaskStatistics, meaning: str) -> MaskPlan:
@@ -145,21 +160,18 @@ def _as_objects(statistics: MaskStatistics, view: View) -> Learned | None:
 
 
 def _as_exact(statistics: MaskStatistics, view: View) -> Learned | None:
-    values = list(view.values)
-    if not (len(values) == 2 or _are_class_numbers(statistics, view)):
+    strays = slips(view)
+    values = [value for value in view.values if value not in strays]
+    if strays and len(values) <= 2:
         return None
     notes: tuple[Note, ...] = ()
     ignored: list[int] = []
     groups = [[value] for value in values]
-    if values == [0, 1, VOID_VALUE] and not statistics.occur_together(1, VOID_VALUE):
+    if _are_two_spellings(statistics, view, values):
         groups = [[0], [1, VOID_VALUE]]
-        notes = (
-            Note(
-                "Some masks mark the foreground with 1, others with {value}, and none with both: "
-                "the two were taken as the same.",
-                {"value": VOID_VALUE},
-            ),
-        )
+        notes = (_two_spellings_note(statistics),)
+    elif not (len(values) == 2 or _are_class_numbers(statistics, view, values)):
+        return None
     elif has_void(view):
         ignored = [VOID_VALUE]
         groups.pop()
@@ -172,15 +184,42 @@ def _as_exact(statistics: MaskStatistics, view: View) -> Learned | None:
                 {"num": len(groups)},
             ),
         )
+    if strays:
+        num_strays_px = sum(view.values[value].num_pixels for value in strays)
+        levels = Levels(tuple(map(tuple, groups)), num_strays_px / view.num_pixels)
+        notes += (snapped_note(statistics, view, levels, len(strays)),)
     rules = value_rules(view, groups, ignored)
-    return Learned(MaskPlan(meaning=view.meaning, classes=rules), notes)
+    plan = MaskPlan(meaning=view.meaning, nearest=bool(strays), classes=rules)
+    return Learned(plan, notes)
 
 
-def _are_class_numbers(statistics: MaskStatistics, view: View) -> bool:
-    """Whether each value that occurs is a class by itself."""
+def _are_two_spellings(statistics: MaskStatistics, view: View, values: Sequence[int]) -> bool:
+    """Whether 1 and 255 mean the same: some masks were stored with one, some with the other."""
+    if view.meaning == "colors" or statistics.num_lossy or list(values) != [0, 1, VOID_VALUE]:
+        return False
+    return statistics.are_apart(1, VOID_VALUE)
+
+
+def _two_spellings_note(statistics: MaskStatistics) -> Note:
+    facts = {"value": VOID_VALUE, "num": statistics.num_together(1, VOID_VALUE)}
+    if not facts["num"]:
+        return Note(
+            "Some masks mark the foreground with 1, others with {value}, and none with both: the "
+            "two were taken as the same.",
+            facts,
+        )
+    return Note(
+        "Some masks mark the foreground with 1, others with {value}, and only {num} with both: "
+        "the two were taken as the same.",
+        facts,
+    )
+
+
+def _are_class_numbers(statistics: MaskStatistics, view: View, values: Sequence[int]) -> bool:
+    """Whether each of the values is a class by itself."""
     if view.meaning == "colors" or statistics.num_lossy:
         return False
-    values = [v for v in view.values if v != VOID_VALUE or not has_void(view)]
+    values = [v for v in values if v != VOID_VALUE or not has_void(view)]
     solid = [view.values[value].solid_share >= _MIN_SOLID_SHARE for value in values]
     if values[-1] <= MAX_VALUE_BESIDE_VOID:
         # Dark images have small values as well, but hardly two neighbours are the same.
@@ -221,8 +260,8 @@ def _as_levels(statistics: MaskStatistics, view: View) -> Learned | None:
     if blurred:
         levels, notes = _without_rare_level(statistics, view, levels)
     if len(levels.groups) <= 2:
-        return _as_threshold(view, levels, notes)
-    return _as_nearest(view, levels, notes)
+        return _as_threshold(statistics, view, levels, notes)
+    return _as_nearest(statistics, view, levels, notes)
 
 
 def _without_rare_level(
@@ -252,35 +291,20 @@ def _without_rare_level(
     return Levels((low, high), levels.share_between + found.num_pixels / view.num_pixels), (note,)
 
 
-def _as_threshold(view: View, levels: Levels, notes: tuple[Note, ...]) -> Learned:
+def _as_threshold(
+    statistics: MaskStatistics, view: View, levels: Levels, notes: tuple[Note, ...]
+) -> Learned:
     low = levels.firsts[0]
     high = levels.firsts[1] if len(levels.groups) == 2 else max(view.values)
     threshold = (low + high + 1) // 2
-    note = Note(
-        "The masks hold {num_values} grey values. Nearly all pixels are {low} or {high}, and {num} "
-        "({percent:.2f} %) are not, as blurred or lossy edges give. Values from {threshold} on "
-        "were taken as foreground.",
-        {
-            "num_values": len(view.values),
-            "low": low,
-            "high": high,
-            "num": round(levels.share_between * view.num_pixels),
-            "percent": 100 * levels.share_between,
-            "threshold": threshold,
-        },
-    )
-    if len(levels.groups) == 1:
-        note = Note(
-            "The masks hold {num_values} grey values; only {low} is frequent, the others run up to "
-            "{high} ({percent:.2f} % of the pixels). Values from {threshold} on were taken as "
-            "foreground. Look whether that is where objects end.",
-            note.facts,
-        )
+    note = threshold_note(statistics, view, levels, high, threshold)
     plan = MaskPlan(meaning="threshold", threshold=threshold, classes=binary_rules())
     return Learned(plan, (note, *notes))
 
 
-def _as_nearest(view: View, levels: Levels, notes: tuple[Note, ...]) -> Learned:
+def _as_nearest(
+    statistics: MaskStatistics, view: View, levels: Levels, notes: tuple[Note, ...]
+) -> Learned:
     rules = value_rules(view, levels.groups)
     for group in levels.groups:
         if len(group) > 1:
@@ -294,7 +318,7 @@ def _as_nearest(view: View, levels: Levels, notes: tuple[Note, ...]) -> Learned:
             )
     num_strays = len(view.values) - sum(len(group) for group in levels.groups)
     if num_strays:
-        notes += (snapped_note(view, levels, num_strays),)
+        notes += (snapped_note(statistics, view, levels, num_strays),)
     return Learned(MaskPlan(meaning="values", nearest=num_strays > 0, classes=rules), notes)
 
 
@@ -312,6 +336,6 @@ def _as_colors(statistics: MaskStatistics, view: View) -> Learned | None:
         notes = (void_note(view, VOC_VOID_COLOR),)
     num_strays = len(view.values) - len(levels.groups)
     if num_strays:
-        notes += (snapped_note(view, levels, num_strays),)
+        notes += (snapped_note(statistics, view, levels, num_strays),)
     rules = value_rules(view, groups, ignored)
     return Learned(MaskPlan(meaning="colors", nearest=num_strays > 0, classes=rules), notes)

@@ -8,12 +8,15 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from engine.datasets.masks.colors import distances
-from engine.datasets.masks.statistics import MaskStatistics, View
+from engine.datasets.masks.statistics import MaskStatistics, ValueStatistics, View
+from engine.datasets.masks.survey import VOID_VALUE
 
 MAX_FEW = 16
 """Up to so many values of exact masks, each is looked at by itself; more are a blur of levels."""
 STRAY_SHARE = 2e-4
 """A value below this share of every mask is a stray."""
+STRAY_PX, MAX_SHARE_OF_STRAY_PX = 4, 2e-3
+"""So are, in small masks, a few pixels of each that lie apart, up to this larger share."""
 MIN_SOLID_SHARE = 0.05
 """A value with a smaller share of pixels inside an area lies in lines."""
 MAX_LEVELS = 8
@@ -59,13 +62,13 @@ def few_levels(statistics: MaskStatistics, view: View) -> Levels:
     kept = [
         value
         for value, found in values.items()
-        if found.max_share >= STRAY_SHARE and not (len(in_lines) >= 3 and value in in_lines)
+        if not is_stray(found) and not (len(in_lines) >= 3 and value in in_lines)
     ]
     reach = _APART * max(values) / 3
     groups: list[list[int]] = []
     for value in sorted(kept, key=lambda value: -values[value].num_pixels):
         near = [group for group in groups if abs(group[0] - value) <= reach]
-        if near and not statistics.occur_together(near[0][0], value):
+        if near and _are_one_level(statistics, near[0][0], value):
             near[0].append(value)
         else:
             groups.append([value])
@@ -115,7 +118,7 @@ def color_levels(view: View, *, lossy: bool) -> Levels | None:
     kept: list[int] = []
     for color in sorted(values, key=lambda color: -values[color].num_pixels):
         found = values[color]
-        if found.max_share < STRAY_SHARE:
+        if is_stray(found):
             continue
         if not few and found.solid_share < MIN_SOLID_SHARE:
             continue
@@ -134,6 +137,42 @@ def color_levels(view: View, *, lossy: bool) -> Levels | None:
     if at_levels < MIN_CONCENTRATION * view.num_pixels or levels.share_between > 1 - MIN_EXACT:
         return None
     return levels
+
+
+def is_stray(found: ValueStatistics) -> bool:
+    """Whether a value hardly occurs, as slips of the pen or of a program do."""
+    return found.max_share < STRAY_SHARE or (
+        found.num_solid == 0
+        and found.num_pixels <= STRAY_PX * found.num_files
+        and found.max_share < MAX_SHARE_OF_STRAY_PX
+    )
+
+
+def is_slip(found: ValueStatistics) -> bool:
+    """Whether a value hardly occurs and nowhere fills even the smallest area."""
+    return found.num_solid == 0 and is_stray(found)
+
+
+def slips(view: View) -> list[int]:
+    """Of few values, those that are no class but single stray pixels beside classes of areas.
+
+    Where no class but the background fills areas, single pixels may be what was marked. Background
+    and void are no classes, however few their pixels.
+    """
+    values = view.values
+    candidates = [value for value in values if value not in (0, VOID_VALUE)]
+    if not 2 < len(values) <= MAX_FEW or not any(
+        found.solid_share >= MIN_SOLID_SHARE for value, found in values.items() if value
+    ):
+        return []
+    return [value for value in candidates if is_slip(values[value])]
+
+
+def _are_one_level(statistics: MaskStatistics, one: int, other: int) -> bool:
+    if 0 in (one, other):
+        # What lies in the background of the same mask, however small, is no background.
+        return statistics.are_apart(one, other)
+    return not statistics.occur_together(one, other)
 
 
 def _levels(groups: Sequence[Sequence[int]], view: View) -> Levels:

@@ -1,5 +1,6 @@
 """Whether the values in masks number objects instead of naming classes."""
 
+from engine.datasets.masks.levels import MIN_SOLID_SHARE, is_slip
 from engine.datasets.masks.statistics import View
 from engine.datasets.masks.survey import MAX_VALUE_BESIDE_VOID, VOID_VALUE
 
@@ -9,6 +10,9 @@ MIN_SPARSE_NUMBERS, MIN_SPREAD = 8, 3
 """So many are enough when the largest is so many times their number: classes have no such gaps."""
 MIN_GAP_BELOW_VOID = 16
 """Of more than 63 values, all others end so far below void."""
+MAX_TIMES_CLASSES = 10
+"""Void that covers more than so many times what all classes cover, on a larger background, is
+itself the class."""
 MIN_GROWING_NUMBERS = 4
 """When the values are 1, 2, … up to an end that differs between masks, so many are enough."""
 MIN_SHARE_OF_FILES = 0.9
@@ -58,10 +62,22 @@ def could_number_objects(view: View) -> bool:
 
 def has_void(view: View) -> bool:
     """Whether `VOID_VALUE` stands beside at least two values that are all small, or beside more
-    than fit there that end well below it."""
-    if view.meaning == "colors" or VOID_VALUE not in view.values or len(view.values) < 3:
+    than fit there that end well below it. Strays are none of them, and a class of lines is none
+    beside a void of areas."""
+    values = view.values
+    if view.meaning == "colors" or VOID_VALUE not in values or len(values) < 3:
         return False
-    largest = max(value for value in view.values if value != VOID_VALUE)
+    classes = [v for v in values if v not in (0, VOID_VALUE) and not is_slip(values[v])]
+    if not classes:
+        return False
+    void = values[VOID_VALUE]
+    if void.solid_share >= MIN_SOLID_SHARE > max(values[v].solid_share for v in classes):
+        return False
+    num_classes_px = sum(values[v].num_pixels for v in classes)
+    background_px = values[0].num_pixels if 0 in values else 0
+    if void.num_pixels > MAX_TIMES_CLASSES * num_classes_px and background_px > void.num_pixels:
+        return False
+    largest = max(classes)
     if largest <= MAX_VALUE_BESIDE_VOID:
         return True
-    return len(view.values) > MAX_VALUE_BESIDE_VOID and largest < VOID_VALUE - MIN_GAP_BELOW_VOID
+    return len(values) > MAX_VALUE_BESIDE_VOID and largest < VOID_VALUE - MIN_GAP_BELOW_VOID

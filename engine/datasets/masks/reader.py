@@ -3,30 +3,32 @@
 Shapes: H height, W width in pixels.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.datasets.decode import RawMask
-from engine.datasets.masks.colors import distances
-from engine.datasets.masks.rules import class_entries
-from engine.datasets.masks.survey import blocks_of, count_values
+from engine.datasets.masks.colors import channels_of, distances
+from engine.datasets.masks.rules import MAX_CLASSES, class_entries
+from engine.datasets.masks.survey import MIN_VALUES_OF_IMAGE, blocks_of, count_values, is_image
 from engine.datasets.plan import MaskPlan
 from engine.errors import BadData, BadSetting
 from engine.scores.counts import IGNORED_INDEX
 
 UNLISTED_INDEX = 254
 """While a mask is read: pixels of a value that no class has."""
-MAX_CLASSES = 250
-"""Class indices that fit a stored mask beside the two special ones."""
+MAX_SNAPPED_SHARE = 0.25
+"""A mask with a larger share of pixels that are far from every class is an image."""
 
 Coded = NDArray[np.uint8]
 
 _GREY = 0x010101
 _CELL_BITS = 5
-_NUM_CELLS = 1 << 3 * _CELL_BITS
+_NEAR, _NEAR_COLOR = 6 / 255, 24
+"""As far from a class's value lossy compression brings most pixels: part of the largest value, and
+distance of colours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,12 @@ class MaskReader:
         elif plan.meaning == "values":
             self._values = _value_table(self._index_by_value, nearest=plan.nearest)
             self._listed = np.zeros(1 << 16, dtype=bool)
-            self._listed[[value for value in self._index_by_value if value < 1 << 16]] = True
+            listed = [value for value in self._index_by_value if value < 1 << 16]
+            self._listed[listed] = True
+            reach = int(_NEAR * max(listed, default=0))
+            self._is_near = np.zeros(1 << 16, dtype=bool)
+            for value in listed:
+                self._is_near[max(0, value - reach) : value + reach + 1] = True
 
     def read(self, raws: Iterable[RawMask], name: str, *, one_per_object: bool = False) -> ReadMask:
         """One sample's mask from its file, or from one file for each object.
@@ -87,8 +94,8 @@ class MaskReader:
             one_per_object: each file shows one object, even if there is but one file.
 
         Raises:
-            BadData: sizes differ, a value belongs to no class, or colours stand where values are
-                expected.
+            BadData: sizes differ, a value belongs to no class, colours stand where values are
+                expected, or it is an image: too many pixels are far from every class.
         """
         remaining = iter(raws)
         coded, num_instances, num_snapped = self._read_one(next(remaining), name)
@@ -119,10 +126,15 @@ class MaskReader:
         plan = self._plan
         if plan.meaning == "instances":
             below, above = self._indices_of_two
-            coded = np.where(raw.values != 0, np.uint8(above), np.uint8(below))
-            return coded, _num_numbers(raw.values), 0
+            num_numbers = _num_numbers(raw.values)
+            if num_numbers > MIN_VALUES_OF_IMAGE and is_image(raw.values):
+                raise _no_objects(name, num_numbers)
+            return np.where(raw.values != 0, np.uint8(above), np.uint8(below)), num_numbers, 0
         if plan.meaning == "colors":
-            coded, num_snapped = self._colors.read(_as_colors(raw, name))
+            colors = _as_colors(raw, name)
+            coded, num_snapped = self._colors.read(colors)
+            if plan.nearest and num_snapped > MAX_SNAPPED_SHARE * coded.size:
+                _check_near(self._colors.num_far(colors), coded.size, name)
         elif raw.is_color:
             raise BadData(
                 "The mask “{name}” holds colours, but one grey value per class was expected. Read "
@@ -130,18 +142,22 @@ class MaskReader:
                 name=name,
             )
         elif plan.meaning == "threshold":
-            return self._read_threshold(raw)
+            return self._read_threshold(raw, name)
         else:
             coded = _looked_up(self._values, raw.values)
             counts = count_values(_narrow(raw.values))
             num_snapped = sum(num for value, num in counts.items() if not self._listed[value])
+            if plan.nearest and num_snapped > MAX_SNAPPED_SHARE * coded.size:
+                num_far = sum(num for value, num in counts.items() if not self._is_near[value])
+                _check_near(num_far, coded.size, name)
         if num_snapped and not plan.nearest:
             raise _unlisted(raw, coded, num_snapped, name, is_color=plan.meaning == "colors")
         return coded, None, num_snapped
 
-    def _read_threshold(self, raw: RawMask) -> tuple[Coded, None, int]:
+    def _read_threshold(self, raw: RawMask, name: str) -> tuple[Coded, None, int]:
         below, above = self._indices_of_two
         counts = count_values(_narrow(raw.values))
+        _check_near(_num_undecided(counts, self._plan.threshold), raw.values.size, name)
         between = sum(list(counts.values())[1:-1])
         table = np.full(1 << 16, above, dtype=np.uint8)
         table[: self._plan.threshold] = below
@@ -186,6 +202,13 @@ class _ColorTable:
                 coded[rows][~exact] = UNLISTED_INDEX
             num_snapped += num_block
         return coded, num_snapped
+
+    def num_far(self, colors: NDArray[np.uint32]) -> int:
+        """How many pixels are far from every listed colour."""
+        found, counts = np.unique(colors, return_counts=True)
+        nearest = self._listed[_nearest_positions(found, self._listed)]
+        apart = np.sqrt(((channels_of(found) - channels_of(nearest)) ** 2).sum(axis=-1))
+        return int(counts[apart > _NEAR_COLOR].sum())
 
 
 def _cells(colors: NDArray[np.uint32]) -> NDArray[np.uint32]:
@@ -253,6 +276,37 @@ def _num_numbers(values: NDArray[np.generic]) -> int:
     if values.dtype == np.uint32:
         return int(np.count_nonzero(np.unique(values)))
     return sum(value != 0 for value in count_values(_narrow(values)))
+
+
+def _num_undecided(counts: Mapping[int, int], threshold: int) -> int:
+    """Pixels around a threshold, without those of one level among them."""
+    around = {v: num for v, num in counts.items() if threshold <= 2 * v <= 3 * threshold}
+    if not around:
+        return 0
+    level = max(around, key=lambda value: around[value])
+    reach = max(1, int(_NEAR * 2 * threshold))
+    return sum(num for value, num in around.items() if abs(value - level) > reach)
+
+
+def _check_near(num_far: int, num_pixels: int, name: str) -> None:
+    if num_far > MAX_SNAPPED_SHARE * num_pixels:
+        raise BadData(
+            "“{name}” looks like an image instead of a mask: {percent:.0f} % of its pixels are "
+            "far from the values of all classes. Expected at most {limit:.0f} %, as blurred edges "
+            "give. Replace the file, or leave it out.",
+            name=name,
+            percent=100 * num_far / num_pixels,
+            limit=100 * MAX_SNAPPED_SHARE,
+        )
+
+
+def _no_objects(name: str, num_numbers: int) -> BadData:
+    return BadData(
+        "“{name}” looks like an image instead of a mask: its {num} values lie in single pixels, "
+        "not in objects. Replace the file, or leave it out.",
+        name=name,
+        num=num_numbers,
+    )
 
 
 def _narrow(values: NDArray[np.generic]) -> NDArray[np.uint8] | NDArray[np.uint16]:

@@ -12,6 +12,8 @@ from engine.datasets.masks.statistics import View
 from engine.datasets.plan import ClassRule, MaskPlan, Role
 from engine.store.datasets import ClassEntry
 
+MAX_CLASSES = 250
+"""Class indices that fit a stored mask beside the special ones; more values are no classes."""
 IGNORED_COLOR = "#808080"
 BACKGROUND, FOREGROUND, IGNORED = "background", "foreground", "ignored"
 

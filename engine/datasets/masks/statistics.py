@@ -2,7 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field, replace
+from itertools import combinations
 from typing import Any, Literal
 
 from engine.datasets.masks.survey import MaskSurvey, ObjectSigns
@@ -11,6 +13,12 @@ MAX_VALUES = 1024
 """Different values of one kind that are remembered; when twice as many are, the rarest go."""
 MAX_COMBINATIONS = 256
 """Different combinations of frequent values that are remembered."""
+MAX_PAIRS = 2048
+"""Different pairs of values that are remembered."""
+MAX_SHARE_TOGETHER = 0.05
+"""Two values that no larger share of the rarer one's masks holds both may be the same class."""
+MAX_SHARE_OF_IMAGES = 0.25
+"""When more of the masks look like images, they are what there is to learn from."""
 FREQUENT_SHARE = 0.01
 """Share of a mask's pixels that makes a value frequent in it."""
 
@@ -100,6 +108,8 @@ class MaskStatistics:
     num_index: int = 0
     """Masks of palette indices."""
     num_lossy: int = 0
+    num_soft: int = 0
+    """Masks of shares from 0 to 1, counted here from 0 to 255."""
     max_values: int = 0
     """Most different values in one mask."""
     max_values_name: str = ""
@@ -117,6 +127,17 @@ class MaskStatistics:
     color_objects: ObjectStatistics = field(default_factory=ObjectStatistics)
     combinations: Counter[tuple[int, ...]] = field(default_factory=Counter)
     """How many masks have these frequent grey values or indices, and no others."""
+    pairs: Counter[tuple[int, int]] = field(default_factory=Counter)
+    """How many masks hold both of two grey values or indices, however few pixels; the smaller
+    value first."""
+    num_images: int = 0
+    """Masks that look like images."""
+    image_name: str = ""
+    """The one of them with the most different values."""
+    image_values: int = 0
+    """How many that has."""
+    ordinary: "MaskStatistics | None" = None
+    """Of all masks but those that look like images; None while there is no such mask."""
 
     def add(self, name: str, survey: MaskSurvey) -> None:
         """Add one mask, or one page of it.
@@ -124,10 +145,19 @@ class MaskStatistics:
         Args:
             name: the file, for messages.
         """
+        if survey.is_image:
+            if self.ordinary is None:
+                self.ordinary = deepcopy(self)
+            self.num_images += 1
+            if survey.num_values > self.image_values:
+                self.image_values, self.image_name = survey.num_values, name
+        elif self.ordinary is not None:
+            self.ordinary.add(name, survey)
         self.num_files += 1
         self.num_pixels += survey.width * survey.height
         self.num_border += int(survey.num_border.sum())
         self.num_lossy += survey.lossy
+        self.num_soft += survey.is_soft
         if survey.num_values > self.max_values:
             self.max_values, self.max_values_name = survey.num_values, name
         found = _of_mask(name, survey)
@@ -147,12 +177,22 @@ class MaskStatistics:
         if not survey.is_color:
             self._add_combination(found)
 
+    def without_images(self) -> "MaskStatistics":
+        """What to learn from: all masks but those that look like images, where these are few."""
+        few = max(1, int(MAX_SHARE_OF_IMAGES * self.num_files))
+        if self.ordinary is None or self.num_images > few or self.ordinary.num_files < 2:
+            return self
+        return self.ordinary
+
     def view(self) -> View:
         """The values as they are best read.
 
         Colours, as soon as one mask has colours or two palettes differ. When palettes and grey
-        masks are mixed, whichever reading makes fewer different values.
+        masks are mixed, whichever reading makes fewer different values. Few masks that look like
+        images are left aside.
         """
+        if self.without_images() is not self:
+            return self.without_images().view()
         by_value, by_color = self.view_as("values"), self.view_as("colors")
         if self.num_color or self.palettes_differ:
             return by_color
@@ -161,7 +201,9 @@ class MaskStatistics:
         return by_value
 
     def view_as(self, meaning: Meaning) -> View:
-        """The values of the masks that can be read so."""
+        """The values of the masks that can be read so; few that look like images are left aside."""
+        if self.without_images() is not self:
+            return self.without_images().view_as(meaning)
         merged: dict[int, ValueStatistics] = {}
         if meaning == "values":
             _merge(merged, self.greys.items())
@@ -187,14 +229,26 @@ class MaskStatistics:
         """Whether two grey values or indices are both frequent in some mask."""
         return any(one in key and other in key for key in self.combinations)
 
+    def num_together(self, one: int, other: int) -> int:
+        """In how many masks two grey values or indices occur, however few their pixels."""
+        return self.pairs[(min(one, other), max(one, other))]
+
+    def are_apart(self, one: int, other: int) -> bool:
+        """Whether of two grey values or indices, (nearly) every mask holds at most one."""
+        values = self.view_as("values").values
+        rarer = min(values[value].num_files for value in (one, other))
+        return self.num_together(one, other) <= MAX_SHARE_TOGETHER * rarer
+
     def to_dict(self) -> dict[str, Any]:
         """As nested JSON types."""
-        record = asdict(self)
+        record = asdict(replace(self, ordinary=None))
         for name in ("greys", "indices", "colors", "index_colors"):
             table: dict[int, ValueStatistics] = getattr(self, name)
             record[name] = [[value, asdict(found)] for value, found in table.items()]
         record["palette"] = list(self.palette.items())
         record["combinations"] = [[list(key), num] for key, num in self.combinations.items()]
+        record["pairs"] = [[*pair, num] for pair, num in self.pairs.items()]
+        record["ordinary"] = None if self.ordinary is None else self.ordinary.to_dict()
         return record
 
     @classmethod
@@ -207,6 +261,9 @@ class MaskStatistics:
             fields[name] = ObjectStatistics(**record[name])
         fields["palette"] = dict(map(tuple, record["palette"]))
         fields["combinations"] = Counter({tuple(key): num for key, num in record["combinations"]})
+        fields["pairs"] = Counter({(one, other): num for one, other, num in record["pairs"]})
+        if record["ordinary"] is not None:
+            fields["ordinary"] = cls.from_dict(record["ordinary"])
         return cls(**fields)
 
     def _add_palette(self, palette: tuple[int, ...], found: Mapping[int, ValueStatistics]) -> None:
@@ -228,6 +285,9 @@ class MaskStatistics:
         key = tuple(sorted(frequent[:_MAX_FREQUENT]))
         if key in self.combinations or len(self.combinations) < MAX_COMBINATIONS:
             self.combinations[key] += 1
+        for pair in combinations(sorted(list(found)[:_MAX_FREQUENT]), 2):
+            if pair in self.pairs or len(self.pairs) < MAX_PAIRS:
+                self.pairs[pair] += 1
 
 
 def _of_mask(name: str, survey: MaskSurvey) -> dict[int, ValueStatistics]:

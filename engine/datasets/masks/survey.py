@@ -24,6 +24,9 @@ MAX_VALUES_CHECKED = 256
 MAX_SCATTERED_SHARE = 0.1
 """Of numbered objects, this share may still lie in several pieces, as others cross them."""
 
+MIN_VALUES_OF_IMAGE, MAX_SOLID_SHARE_OF_IMAGE = 64, 0.25
+"""A mask with more values, and with a smaller share of its pixels inside areas, is an image."""
+
 _PIXELS_AT_ONCE = 1_000_000
 _MIN_SOLID_SHARE = 0.3
 _EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
@@ -50,6 +53,8 @@ class MaskSurvey:
     is_color: bool
     palette: tuple[int, ...] | None
     lossy: bool
+    is_soft: bool
+    """Whether the values were shares from 0 to 1; see `RawMask`."""
     num_values: int
     """How many different values there are, also those that are not kept."""
     values: NDArray[np.int64]
@@ -61,6 +66,12 @@ class MaskSurvey:
     """Pixels on the outermost rows and columns."""
     objects: ObjectSigns | None
     """None where nothing can tell."""
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it holds tones or colours as a photograph does."""
+        num_solid = int(self.num_solid.sum())
+        return _is_image(self.num_values, num_solid / (self.width * self.height))
 
 
 def survey_mask(raw: RawMask) -> MaskSurvey:
@@ -75,6 +86,7 @@ def survey_mask(raw: RawMask) -> MaskSurvey:
         is_color=raw.is_color,
         palette=raw.palette,
         lossy=raw.lossy,
+        is_soft=raw.is_soft,
         num_values=len(values),
         values=kept,
         num_pixels=num_pixels[order],
@@ -82,6 +94,12 @@ def survey_mask(raw: RawMask) -> MaskSurvey:
         num_border=_border_counts(raw.values, kept),
         objects=None if raw.lossy else _object_signs(raw, values, num_pixels, num_solid),
     )
+
+
+def is_image(mask: NDArray[np.generic]) -> bool:
+    """As `MaskSurvey.is_image`."""
+    values, _, num_solid = _counts(mask)
+    return _is_image(len(values), int(num_solid.sum()) / mask.size)
 
 
 def count_values(mask: NDArray[np.uint8] | NDArray[np.uint16]) -> dict[int, int]:
@@ -99,6 +117,10 @@ def blocks_of(height: int, width: int) -> Iterator[slice]:
     """Rows in portions of bounded size, because some steps make many bytes of each pixel."""
     num_rows = max(1, _PIXELS_AT_ONCE // max(1, width))
     return (slice(start, start + num_rows) for start in range(0, height, num_rows))
+
+
+def _is_image(num_values: int, solid_share: float) -> bool:
+    return num_values > MIN_VALUES_OF_IMAGE and solid_share < MAX_SOLID_SHARE_OF_IMAGE
 
 
 def _histogram(mask: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.int64]:

@@ -27,7 +27,8 @@ def example_of(found: MaskSet) -> str:
     variant = [word for word in found.variant if word not in words.tokens_of(folder)]
     folder = "/".join(filter(None, [folder, " ".join(variant)]))
     folder += "/" if folder else ""
-    if edge.level in (Level.HOME, Level.ALONE) and edge.extra != (ANY,):
+    is_called_alike = not edge.key or edge.level == Level.HOME
+    if is_called_alike and edge.extra != (ANY,):
         return f"{folder}{edge.mask.stem}{edge.mask.suffix}"
     front, back = _around(edge)
     return f"{folder}{front}…{back}{edge.mask.suffix}"

@@ -13,6 +13,8 @@ _MIN_SHARE_CALLED_ALIKE = 0.5
 """Of images whose masks have names of their own: when this share has a `liver.png`, those are a
 set; rarer names are instances."""
 _MIN_LETTERS = 3
+_MAX_RARE_NAMES = 30
+"""More names that recur in a few images only are chance, and no sets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,28 +161,45 @@ def _name_sets(edges: Sequence[Edge]) -> list[Edge]:
     folders of most. One that does not is an instance's, or where it merely begins like an image
     that has a mask of its own, a stray.
     """
-    loose = [edge for edge in edges if _is_loosely_named(edge)]
-    num_images = len({edge.image for edge in loose})
-    times = Counter(name for _, name in {(edge.image, _called(edge)) for edge in loose})
-
-    def is_set(edge: Edge) -> bool:
-        share = _MIN_SHARE_CALLED_ALIKE if edge.level in _NAMELESS else 0
-        return bool(_called(edge)) and times[_called(edge)] >= max(2, share * num_images)
-
-    sure = {edge.image for edge in edges if not _is_loosely_named(edge) or is_set(edge)}
+    names_of_sets, is_by_chance = _recurring_names(edges)
+    sure = {
+        edge.image
+        for edge in edges
+        if not _is_loosely_named(edge) or _called(edge) in names_of_sets
+    }
     named = []
     for edge in edges:
+        name = _called(edge)
         if not _is_loosely_named(edge):
             named.append(edge)
-        elif is_set(edge):
-            named.append(replace(edge, extra=_called(edge)))
+        elif name in names_of_sets:
+            named.append(replace(edge, extra=name))
         elif edge.level not in _NAMELESS and edge.image in sure:
             continue
-        elif words.MASK_WORDS.isdisjoint(_called(edge)):
-            named.append(replace(edge, extra=(ANY,), is_instance=True))
+        elif words.MASK_WORDS.isdisjoint(name) or is_by_chance:
+            marks = tuple(word for word in name if word in words.MASK_WORDS)
+            named.append(replace(edge, extra=(*marks, ANY), is_instance=True))
         else:
             named.append(edge)
     return named
+
+
+def _recurring_names(edges: Iterable[Edge]) -> tuple[set[Tokens], bool]:
+    """Names of sets among those that say nothing about the image, and whether the rest recur by
+    chance, as short random endings do."""
+    loose = [edge for edge in edges if _is_loosely_named(edge)]
+    least = max(2, _MIN_SHARE_CALLED_ALIKE * len({edge.image for edge in loose}))
+    times = Counter(
+        (name, is_cut)
+        for _, name, is_cut in {
+            (edge.image, _called(edge), edge.level not in _NAMELESS) for edge in loose
+        }
+        if name
+    )
+    common = {name for (name, _), num in times.items() if num >= least}
+    rare = {name for (name, is_cut), num in times.items() if is_cut and 2 <= num < least}
+    is_by_chance = len(rare) > _MAX_RARE_NAMES
+    return (common if is_by_chance else common | rare), is_by_chance
 
 
 _NAMELESS = (Level.HOME, Level.ALONE)

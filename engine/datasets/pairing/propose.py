@@ -116,14 +116,18 @@ def choose(names: Sequence[str], plan: PairingPlan) -> Proposal:
 
 def _depths(names: Sequence[str]) -> Iterator[int]:
     """How many outermost folders to read as saying nothing: those that all pictures share, then
-    more while those say mask, as in `segmentation_a/images/1.png` and `segmentation_b/…`."""
+    more while those say mask and yet leave it to inner ones, as in `segmentation_a/labels/1.png`
+    and `segmentation_b/labels/1.png`, or leave no image."""
     folders = {name.rpartition("/")[0] for name in names}
     paths = [tuple(folder.split("/")) for folder in folders if folder]
     depth = num_shared(paths) if len(paths) == len(folders) else 0
     yield depth
     for _ in range(_MAX_FOLDERS_ABOVE):
-        inner = {path[depth] for path in paths if depth < len(path) - 1}
-        if not any(says_mask(folder) for folder in inner):
+        marked = [path for path in paths if depth < len(path) and says_mask(path[depth])]
+        is_telling = len(marked) < len(folders) and not any(
+            says_mask(folder) for path in marked for folder in path[depth + 1 :]
+        )
+        if is_telling or not marked:
             return
         depth += 1
         yield depth

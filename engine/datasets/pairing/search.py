@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -14,6 +14,8 @@ _MAX_CUT = 12
 """Tokens that a mask's name may have beyond its image's."""
 _MAX_CANDIDATES = 8
 """More images than this for one mask are no answer."""
+_MAX_LOOKED_AT = 64
+"""Images of one name from which it is not tried to find the likeliest."""
 
 _IMAGE_ENDS = words.IMAGE_WORDS | set(words.SPLIT_WORDS)
 
@@ -83,14 +85,12 @@ class Images:
             if place in table
         ]
         for table in tables:
-            for reading in self._readings(mask):
-                found = [
-                    entry
-                    for entry in table.get(reading.key, ())
-                    # Where everything is called alike, as `image.png` and `mask.png` are, only
-                    # a folder for each sample keeps them apart.
-                    if reading.key or folder.place or entry.image.folder is folder
-                ]
+            for reading in self._readings(mask, table):
+                found = table[reading.key]
+                if not reading.key and not folder.place:
+                    # Where everything is called alike, as `image.png` and `mask.png` are, only a
+                    # folder for each sample keeps them apart.
+                    found = [entry for entry in found if entry.image.folder is folder]
                 edges = _edges(mask, reading, found, is_near=True)
                 if edges:
                     return edges
@@ -98,8 +98,8 @@ class Images:
 
     def anywhere(self, mask: Picture) -> list[Edge]:
         """Edges to the nearest images, the surest reading of the mask's name only."""
-        for reading in self._readings(mask):
-            if reading.key and reading.key in self._everywhere:
+        for reading in self._readings(mask, self._everywhere):
+            if reading.key:
                 for near in self._nearest(reading.key, mask.folder.place):
                     edges = _edges(mask, reading, near, is_near=False)
                     if edges:
@@ -128,12 +128,14 @@ class Images:
             elif isinstance(key, tuple):
                 yield without_zeros(key), entry
 
-    def _readings(self, mask: Picture) -> Iterator[Reading]:
-        for reading in _readings(mask):
-            if self._with_zeros:
-                yield reading
-            elif isinstance(reading.key, tuple):
-                yield reading._replace(level=Level.NUMBERS, key=without_zeros(reading.key))
+    def _readings(self, mask: Picture, keys: Container[Key]) -> Iterator[Reading]:
+        if self._with_zeros:
+            return _readings(mask, keys)
+        return (
+            reading._replace(level=Level.NUMBERS)
+            for reading in _readings(mask, keys, without_zeros)
+            if isinstance(reading.key, tuple)
+        )
 
     def _nearest(self, key: Key, place: Tokens) -> Iterator[list[Entry]]:
         """The images of a key that share ever less of a place."""
@@ -157,17 +159,25 @@ class Images:
             yield entries
 
 
-def _readings(mask: Picture) -> Iterator[Reading]:
+def _readings(
+    mask: Picture, keys: Container[Key], written: Callable[[Tokens], Tokens] = tuple
+) -> Iterator[Reading]:
     """What a mask's name may have in common with its image's, the closest first.
 
     Unless the mask's folder says that it is one, what is left of its name has to.
+
+    Args:
+        keys: those that images have; others are left out.
+        written: how keys are written.
     """
     tokens, is_mask = mask.tokens, mask.folder.role == "mask"
     if is_mask:
-        yield Reading(Level.SAME_NAME, mask.plain_stem, (), ())
-        yield Reading(Level.SAME_NAME, tokens, (), ())
-    for key, front, back in _cuts(tokens):
-        if any(map(words.is_number, front)):
+        for same in (mask.plain_stem, written(tokens)):
+            if same in keys:
+                yield Reading(Level.SAME_NAME, same, (), ())
+    for rest, front, back in _cuts(tokens):
+        key = written(rest)
+        if key not in keys or any(map(words.is_number, front)):
             continue
         extra = {*front, *back}
         if is_mask or not words.MASK_WORDS.isdisjoint(extra):
@@ -283,9 +293,11 @@ def affixes(group: Sequence[Tokens]) -> list[tuple[int, int]]:
 
 
 def _edges(
-    mask: Picture, reading: Reading, entries: Iterable[Entry], *, is_near: bool
+    mask: Picture, reading: Reading, entries: Sequence[Entry], *, is_near: bool
 ) -> list[Edge]:
     """Edges to the likeliest of the images that a reading of the mask's name found."""
+    if len(entries) > _MAX_LOOKED_AT:
+        return []
     numbers = [word for word in reading.back if words.is_number(word)]
     found = [
         entry

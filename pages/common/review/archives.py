@@ -154,8 +154,12 @@ def _by_patterns(
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _inspection(database_url: str, key: str, written_at: int) -> Inspection:
-    return Inspection.load(workbench().files.path(key))
+def _inspection(database_url: str, key: str, written_at: int) -> Inspection | None:
+    try:
+        return Inspection.load(workbench().files.path(key))
+    except (LookupError, TypeError, ValueError):
+        # Written by another version: the archive is to be looked into again.
+        return None
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

@@ -5,9 +5,8 @@ from typing import Any, TypeVar
 
 import streamlit as st
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
-from engine.config import Part
+from engine.config import Part, problem_sentence
 from engine.datasets.plan import ImportPlan, parse_plan
 from engine.errors import BadSetting, Refused, WorkbenchError
 from engine.store import drafts
@@ -40,7 +39,7 @@ def validated(kind: type[T], values: Mapping[str, Any]) -> T:
     try:
         return kind.model_validate(dict(values))
     except ValidationError as error:
-        sentence = _sentence(error.errors()[0])
+        sentence = problem_sentence(error.errors()[0])
         raise BadSetting(sentence.replace("{", "{{").replace("}", "}}") + ".") from None
 
 
@@ -118,12 +117,3 @@ def all_filled() -> None:
 
 def _fields(part: Part) -> list[str]:
     return list(type(part).model_fields)
-
-
-def _sentence(problem: ErrorDetails) -> str:
-    """What pydantic says about the first value that cannot be used."""
-    raised = problem.get("ctx", {}).get("error")
-    if isinstance(raised, ValueError):
-        return str(raised)
-    field = str(problem["loc"][-1]) if problem["loc"] else ""
-    return f"{field}: {problem['msg']}"

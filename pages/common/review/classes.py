@@ -81,7 +81,7 @@ def shares(plan: MaskPlan, statistics: MaskStatistics) -> list[float]:
     for value, num_pixels in found.items():
         if value in rule_of:
             sums[rule_of[value]] += num_pixels
-    return [num_pixels / max(statistics.num_pixels, 1) for num_pixels in sums]
+    return [num_pixels / max(sum(found.values()), 1) for num_pixels in sums]
 
 
 def pixels_by_value(plan: MaskPlan, statistics: MaskStatistics) -> dict[int, int]:

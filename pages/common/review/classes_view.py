@@ -24,6 +24,8 @@ def classes_view(review: Review) -> None:
         return
     for note in review.found.notes:
         st.caption(f":material/info: {formats.plain(record_text(note.to_record()))}")
+    for note in review.suspicions:
+        st.warning(formats.plain(record_text(note.to_record())), icon=":material/warning:")
     meaning(review, masks)
     editor(review, masks)
     colors(review, masks)

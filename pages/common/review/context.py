@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from engine.datasets.inspection import Inspection
+from engine.datasets.masks import suspicions
 from engine.datasets.pairing import Pair, Proposal
 from engine.datasets.plan import ImportPlan, MaskPlan
 from engine.errors import WorkbenchError
@@ -54,7 +55,14 @@ class Review:
     def notes(self) -> list[Note]:
         """Everything there is to say about the import, in short."""
         doubts = self.proposal.doubts if self.proposal else ()
-        return [*doubts, *(self.found.notes if self.found else ())]
+        return [*doubts, *(self.found.notes if self.found else ()), *self.suspicions]
+
+    @property
+    def suspicions(self) -> list[Note]:
+        """What looks wrong about the masks as they are read now."""
+        if self.found is None or self.masks is None:
+            return []
+        return suspicions(self.found.statistics, self.masks)
 
     def key(self, name: str) -> str:
         """Key of a widget of this draft."""

@@ -21,6 +21,7 @@ from engine.datasets.decode import (
     read_header,
     read_image,
 )
+from engine.datasets.decode_png import deep_samples, is_deep_color
 from engine.errors import BadData
 
 Encode = Callable[..., bytes]
@@ -106,6 +107,57 @@ def test_a_16_bit_png_is_stretched_and_a_deep_colour_tiff_read(encode: Encode) -
     pixels = decode_image(tiff(planar, photometric="rgb", planarconfig="separate"), "x")
     assert pixels.shape == (4, 5, 3)
     assert (pixels == [255, 0, 0]).all()
+
+
+def deep_png(samples: np.ndarray, color_type: int) -> bytes:
+    """A PNG of 16 bits with rows filtered by what is left of a pixel, and by what is above it."""
+    height, width, num_channels = samples.shape
+    rows = samples.astype(">u2").view(np.uint8).reshape(height, -1)
+    filtered = []
+    for number, row in enumerate(rows):
+        left = np.concatenate([np.zeros(2 * num_channels, np.uint8), row[: -2 * num_channels]])
+        before = left if number % 2 == 0 else rows[number - 1]
+        filtered.append(bytes([1 + number % 2]) + (row - before).tobytes())
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        checksum = struct.pack(">I", zlib.crc32(kind + content))
+        return struct.pack(">I", len(content)) + kind + content + checksum
+
+    header = struct.pack(">IIBBBBB", width, height, 16, color_type, 0, 0, 0)
+    pixels = chunk(b"IDAT", zlib.compress(b"".join(filtered)))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + pixels + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(("color_type", "num_colors"), [(2, 3), (4, 1), (6, 3)])
+def test_colour_pngs_of_16_bits_keep_all_of_them(color_type: int, num_colors: int) -> None:
+    num_channels = {2: 3, 4: 2, 6: 4}[color_type]
+    samples = np.random.default_rng(0).integers(0, 1 << 16, (6, 7, num_channels))
+    data = deep_png(samples, color_type)
+    assert is_deep_color(data) and not is_deep_color(data[:24])
+    colors, alpha = deep_samples(data)
+    assert (colors.reshape(6, 7, -1) == samples[..., :num_colors]).all()
+    assert (alpha is None) == (color_type == 2)
+    assert alpha is None or (alpha == samples[..., -1]).all()
+    assert read_header(data, "x").num_channels == num_colors
+    # A range that lies within one step of the upper byte is stretched, as in other deep images.
+    dark = np.zeros((1, 201, num_channels), int)
+    dark[0, :, :num_colors] = 512 + np.arange(201)[:, None]
+    image = read_image(deep_png(dark, color_type), "x")
+    assert image.pixels.shape == ((1, 201, 3) if num_colors == 3 else (1, 201))
+    assert image.browser_suffix is None and image.num_channels == num_colors
+    assert len(np.unique(image.pixels)) > 190
+
+
+def test_deep_colour_masks_keep_their_values_and_colours() -> None:
+    grey = np.repeat(np.array([[[0], [3], [700]]]), 3, axis=2)
+    mask = decode_mask(deep_png(grey, 2), "x")
+    assert not mask.is_color and mask.values.tolist() == [[0, 3, 700]]
+    colors = np.array([[[0, 0, 0, 0xFFFF], [0xFFFF, 0x8080, 0x0101, 0xFFFF]]])
+    mask = decode_mask(deep_png(colors, 6), "x")
+    assert mask.is_color and mask.values.tolist() == [[0, 0xFF8001]]
+    opaque = np.zeros((1, 2, 2), int)
+    opaque[0, 1, 1] = 9
+    assert decode_mask(deep_png(opaque, 4), "x").values.tolist() == [[0, 9]]
 
 
 def test_constant_and_partly_undefined_images_decode() -> None:
@@ -360,7 +412,7 @@ def test_pixels_are_counted_from_the_header(encode: Encode) -> None:
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
-    "format", ["PNG", "JPEG", "TIFF", "PNG 16", "TIFF 64", "BMP", "GIF", "WEBP"]
+    "format", ["PNG", "JPEG", "TIFF", "PNG 16", "PNG 48", "TIFF 64", "BMP", "GIF", "WEBP"]
 )
 def test_whatever_is_broken_in_a_picture_ends_in_a_sentence(encode: Encode, format: str) -> None:
     image = np.random.default_rng(0).integers(0, 256, (16, 16), np.uint8)
@@ -369,6 +421,7 @@ def test_whatever_is_broken_in_a_picture_ends_in_a_sentence(encode: Encode, form
         "JPEG": lambda: encode(image, "JPEG", exif=exif(6)),
         "TIFF": lambda: encode(image, "TIFF"),
         "PNG 16": lambda: encode(Image.fromarray(image.astype(np.uint16))),
+        "PNG 48": lambda: deep_png(image.reshape(8, 8, 4).astype(int) * 257, 6),
         "TIFF 64": lambda: tiff(image.astype(np.float64)),
         "BMP": lambda: encode(image, "BMP"),
         "GIF": lambda: animated(encode, image, "GIF"),

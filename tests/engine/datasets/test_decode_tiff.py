@@ -301,3 +301,21 @@ def test_whatever_is_broken_in_a_tiff_ends_in_a_sentence(encode: Encode, kind: s
                         read(bytes(data), "a.tif", page=page)
                 except BadData as error:
                     assert "“a.tif”" in str(error)
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_planes_that_metadata_calls_channels_are_counted_once(compression: str | None) -> None:
+    planes = RNG.integers(0, 256, (3, 4, 9, 8), np.uint8)
+    options: dict[str, Any] = {"photometric": "minisblack", "planarconfig": "separate"}
+    options["compression"] = compression
+    flat = tiff(planes[0], metadata={"axes": "CYX"}, **options)
+    header = read_header(flat, "x")
+    assert (header.num_pages, header.num_channels) == (1, 4)
+    found = read_image(flat, "x", channels=(3, 1, 0)).pixels
+    assert (found == np.moveaxis(planes[0, [3, 1, 0]], 0, -1)).all()
+    deep = tiff(planes, metadata={"axes": "ZCYX"}, **options)
+    header = read_header(deep, "x")
+    assert (header.num_pages, header.num_channels) == (3, 4)
+    for page in range(3):
+        found = read_image(deep, "x", page=page, channels=(2,)).pixels
+        assert (found == planes[page, 2]).all()

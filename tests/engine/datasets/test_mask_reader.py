@@ -120,10 +120,10 @@ def test_colours_snap_to_the_nearest(listed: list[int]) -> None:
     rules = [rule(f"{color:06x}", color) for color in listed]
     reader = MaskReader(plan(*rules, meaning="colors", nearest=True))
     colors = RNG.integers(0, 1 << 24, (60, 50), np.uint32)
-    colors[:10] = RNG.choice(np.array(listed, np.uint32), (10, 50))
+    colors[:46] = RNG.choice(np.array(listed, np.uint32), (46, 50))
     found = reader.read([raw(colors, np.uint32)], "x")
     expected = naive(colors, listed)
-    assert (found.coded[:10] == expected[:10]).all()
+    assert (found.coded[:46] == expected[:46]).all()
     assert found.num_snapped == int((~np.isin(colors, listed)).sum())
     wrong = found.coded != expected
     gap = np.sort(distances(colors.ravel(), listed), axis=1)
@@ -148,6 +148,41 @@ def test_grey_and_palette_masks_are_read_as_colours_among_colours() -> None:
     values = MaskReader(plan(*OBJECTS))
     with pytest.raises(BadData, match=r"“a\.png” holds colours, but one grey value"):
         values.read([raw([[0, 1]], np.uint32)], "a.png")
+
+
+def noise(*shape: int) -> np.ndarray:
+    return RNG.integers(0, 256, shape)
+
+
+def test_a_mask_that_is_an_image_is_refused_under_every_plan_that_snaps() -> None:
+    black_and_white = (BACKGROUND, rule("white", 255))
+    image = raw(noise(64, 64))
+    for options in ({"nearest": True}, {"meaning": "threshold"}, {"meaning": "instances"}):
+        reader = MaskReader(plan(*black_and_white, **options))
+        with pytest.raises(BadData, match=r"“a\.png” looks like an image instead of a mask"):
+            reader.read([image], "a.png")
+        assert reader.read([raw([[0, 255]])], "b.png").coded.tolist() == [[0, 1]]
+    colors = MaskReader(plan(BACKGROUND, rule("red", 0xFF0000), meaning="colors", nearest=True))
+    photo = noise(64, 64) << 16 | noise(64, 64) << 8 | noise(64, 64)
+    with pytest.raises(BadData, match=r"“a\.png” looks like an image instead of a mask"):
+        colors.read([raw(photo, np.uint32)], "a.png")
+
+
+def test_soft_lossy_and_third_level_masks_are_no_images() -> None:
+    ramp = np.tile(np.concatenate([np.zeros(50), np.linspace(0, 255, 20), np.full(50, 255)]), 9)
+    ringing = np.clip(np.repeat([0, 255], 2000) + RNG.integers(-6, 7, 4000), 0, 255)
+    third = np.repeat([0, 128, 255], 500)
+    nearest = MaskReader(plan(BACKGROUND, rule("white", 255), nearest=True))
+    threshold = MaskReader(plan(*OBJECTS, meaning="threshold"))
+    for values in (ramp, ringing):
+        mask = raw(values.reshape(10, -1).astype(np.uint8))
+        expected = (mask.values >= 128).astype(np.uint8)
+        assert (nearest.read([mask], "x").coded == expected).all()
+        assert (threshold.read([mask], "x").coded == expected).all()
+    assert threshold.read([raw(third.reshape(10, -1))], "x").coded.sum() == 1000
+    numbers = raw(np.kron(np.arange(100).reshape(10, 10), np.ones((5, 5), int)))
+    found = MaskReader(plan(*OBJECTS, meaning="instances")).read([numbers], "x")
+    assert found.num_instances == 99
 
 
 def test_more_classes_than_indices_are_refused() -> None:

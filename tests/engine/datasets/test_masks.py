@@ -7,11 +7,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image, ImageDraw
 
 from engine.datasets.decode import RawMask, decode_mask
-from engine.datasets.masks import Learned, MaskStatistics, learn_masks, plan_as, survey_mask
-from engine.datasets.masks import learn as learn_module
+from engine.datasets.masks import (
+    Learned,
+    MaskReader,
+    MaskStatistics,
+    learn_masks,
+    plan_as,
+    survey_mask,
+    suspicions,
+)
+from engine.datasets.masks.rules import MAX_CLASSES
 from engine.datasets.plan import ClassRule, MaskPlan
 from engine.errors import BadData
 
@@ -81,6 +90,20 @@ def said(found: Learned) -> str:
     return " ".join(str(note) for note in found.notes)
 
 
+def doubted(found: Learned | MaskPlan, *masks: RawMask | np.ndarray | bytes) -> str:
+    plan = found.plan if isinstance(found, Learned) else found
+    return " ".join(map(str, suspicions(gathered(*masks), plan)))
+
+
+def with_roles(plan: MaskPlan, *roles: str) -> MaskPlan:
+    """The plan after a person gave its rules other roles."""
+    rules = [
+        rule.model_copy(update={"role": role})
+        for rule, role in zip(plan.classes, roles, strict=True)
+    ]
+    return plan.model_copy(update={"classes": tuple(rules)})
+
+
 BINARY = [("background", "background", (0,)), ("foreground", "class", (1,))]
 
 
@@ -110,7 +133,9 @@ def test_without_zero_no_class_is_background_and_the_borders_owner_is_suggested(
     found = learned(framed)
     assert [name for name, _, _ in table(found)] == ["class 1", "class 2", "class 3"]
     assert all(role == "class" for _, role, _ in table(found))
-    assert "“class 2” covers 100 % of the masks' borders" in said(found)
+    assert found.notes == ()
+    assert "“class 2” (value 2) covers 100 % of the masks' borders" in doubted(found, framed)
+    assert doubted(with_roles(found.plan, "class", "background", "class"), framed) == ""
     assert [role for _, role, _ in table(learned(raw([[5, 255]])))] == ["class", "class"]
 
 
@@ -148,29 +173,155 @@ def test_a_single_value_leaves_nothing_to_learn(value: int) -> None:
 def test_empty_masks_are_negatives_and_counted() -> None:
     empty = np.zeros((8, 16), np.uint8)
     found = learned(empty, blocks([0, 255]), empty)
-    assert "2 of 3 masks hold nothing but background" in said(found)
-    assert "nothing but background" not in said(learned(blocks([0, 255])))
+    assert found.notes == ()
+    masks = (empty, blocks([0, 255]), empty)
+    assert "2 of 3 masks hold nothing but background" in doubted(found, *masks)
+    assert doubted(found, blocks([0, 255])) == ""
 
 
 def test_a_foreground_that_owns_area_and_border_looks_inverted() -> None:
     inverted = np.full((40, 40), 255, np.uint8)
     inverted[10:20, 10:30] = 0
     found = learned(inverted)
-    # 1400 of 1600 pixels: 2 · 0.875 / 1.875 = 0.933
-    assert "look inverted: the class “foreground” covers 88 %" in said(found)
-    assert "Dice 0.933" in said(found)
-    # Nothing is swapped without being asked.
+    assert "look inverted: the class “foreground” covers 88 %" in doubted(found, inverted)
+    assert "100 % of the borders" in doubted(found, inverted)
+    assert found.notes == ()
+    # Nothing is swapped without being asked, and once it is, nothing is inverted.
     assert table(found)[1] == ("foreground", "class", (255,))
+    assert doubted(with_roles(found.plan, "class", "background"), inverted) == ""
+    soft = [blurred(255 - discs(num, [255])) for num in (9, 20, 30)]
+    cut = learned(*soft)
+    assert cut.plan.meaning == "threshold" and "look inverted" in doubted(cut, *soft)
+    assert doubted(with_roles(cut.plan, "class", "background"), *soft) == ""
 
 
-def test_a_large_foreground_within_a_dark_border_only_gives_away_its_score() -> None:
+def test_a_large_foreground_within_a_dark_border_is_not_inverted() -> None:
     large = np.zeros((40, 40), np.uint8)
     large[3:37, 3:37] = 255
-    assert "covers 72 % of the pixels" in said(learned(large))
-    assert "inverted" not in said(learned(large))
-    small = np.zeros((40, 40), np.uint8)
-    small[10:20, 10:20] = 255
-    assert learned(small).notes == ()
+    assert doubted(learned(large), large) == "" and learned(large).notes == ()
+
+
+def areas(*squares: int, size: int = 96) -> np.ndarray:
+    """A square of each value in its own place, on 0."""
+    mask = np.zeros((size, size), np.uint8)
+    for place, value in enumerate(squares):
+        mask[8 + 24 * place : 26 + 24 * place, 8:40] = value
+    return mask
+
+
+def strewn(mask: np.ndarray, *strays: int, times: int = 1) -> np.ndarray:
+    """With single pixels of other values."""
+    mask = mask.copy()
+    for place in range(times * len(strays)):
+        row = 2 + 7 * place % (len(mask) - 6)
+        mask[row, 3 * (place % 8) - 24] = strays[place % len(strays)]
+    return mask
+
+
+@pytest.mark.parametrize("size", [64, 96, 512])
+@pytest.mark.parametrize(
+    "strewn_masks",
+    [
+        lambda mask: [strewn(mask, 7), mask, mask, mask],
+        lambda mask: [strewn(mask, 1), strewn(mask, 2), mask, mask],
+        lambda mask: [strewn(mask, 1)] * 4,
+        lambda mask: [strewn(mask, 1, 2, 3, times=2)] * 4,
+    ],
+    ids=["one", "two", "one in each", "some in each"],
+)
+def test_stray_pixels_do_not_turn_the_foreground_into_void(strewn_masks: Any, size: int) -> None:
+    mask = areas(255, size=size)
+    masks = strewn_masks(mask)
+    found = learned(*masks)
+    assert "does not count" not in said(found) and "the same" not in said(found)
+    assert all(role != "ignore" for _, role, _ in table(found))
+    read = MaskReader(found.plan).read([raw(masks[0])], "x")
+    assert (read.coded == (masks[0] == 255)).all()
+
+
+def test_stray_pixels_beside_classes_and_void_are_no_class() -> None:
+    masks = [strewn(areas(1, 2, 255), 7), areas(1, 2, 255), areas(1, 2)]
+    found = learned(*masks)
+    assert [rule[2] for rule in table(found)] == [(0,), (1,), (2,), (255,)]
+    assert table(found)[-1][1] == "ignore" and found.plan.nearest
+    assert "“0.png”" in said(found) and "on 1 pixels" in said(found)
+    # Where nothing but single pixels is marked, they are what was marked.
+    dots = strewn(np.zeros((96, 96), np.uint8), 1, 2, times=3)
+    assert [rule[2] for rule in table(learned(dots, dots))] == [(0,), (1,), (2,)]
+
+
+def test_background_and_void_are_no_strays_however_few_their_pixels() -> None:
+    full = np.full((96, 96), 255, np.uint8)
+    full[5, 5] = 0
+    assert table(learned(full, full)) == [
+        ("background", "background", (0,)),
+        ("foreground", "class", (255,)),
+    ]
+    tiny = np.zeros((1024, 1024), np.uint8)
+    tiny[100:112, 100:112] = 255
+    tiny[101:111, 101:111] = 1
+    found = learned(tiny, tiny)
+    assert table(found) == [*BINARY, ("ignored", "ignore", (255,))] and not found.plan.nearest
+
+
+def test_255_much_larger_than_all_small_classes_is_a_class_unless_it_is_unlabelled_ground() -> None:
+    large = areas(255, 255, 255)
+    large[80:84, 80:84] = 1
+    assert [rule[1:] for rule in table(learned(large, large))] == [
+        ("background", (0,)),
+        ("class", (1,)),
+        ("class", (255,)),
+    ]
+    scribbles = np.full((96, 96), 255, np.uint8)
+    scribbles[10:14, 10:60], scribbles[50:54, 10:60] = 0, 1
+    assert table(learned(scribbles, scribbles))[-1] == ("ignored", "ignore", (255,))
+
+
+@pytest.mark.parametrize(("size", "width"), [(96, 1), (512, 4)])
+def test_a_thin_border_of_255_around_objects_does_not_count(size: int, width: int) -> None:
+    mask = np.zeros((size, size), np.uint8)
+    mask[20:60, 20:60] = 255
+    mask[20 + width : 60 - width, 20 + width : 60 - width] = 1
+    found = learned(mask, mask.T, np.zeros_like(mask))
+    assert table(found) == [*BINARY, ("ignored", "ignore", (255,))]
+    assert "the same" not in said(found)
+
+
+def test_two_spellings_of_the_foreground_may_meet_in_a_mask_in_twenty() -> None:
+    apart = [areas(1), areas(255)] * 20
+    assert "none with both" in said(learned(*apart))
+    nearly = learned(*apart, areas(1, 255))
+    assert table(nearly)[1] == ("foreground", "class", (1, 255))
+    assert "only 1 with both" in said(nearly)
+    often = learned(*apart, *[areas(1, 255)] * 4)
+    assert table(often)[-1] == ("ignored", "ignore", (255,))
+
+
+def test_a_mask_that_is_an_image_does_not_shape_the_classes_and_is_named() -> None:
+    masks = [areas(255) for _ in range(7)]
+    for image in (picture(photo()), photo()[..., 0]):
+        found = learned(*masks, image)
+        assert found.plan == learned(*masks).plan and found.plan.meaning == "values"
+        assert "1 of 8 masks look like an image instead of a mask, above all “7.png”" in said(found)
+        with pytest.raises(BadData, match=r"“7\.png”"):
+            MaskReader(found.plan).read(
+                [decode_mask(image, "x") if isinstance(image, bytes) else raw(image)], "7.png"
+            )
+    statistics = gathered(picture(photo()), *masks)
+    assert MaskStatistics.from_dict(json.loads(json.dumps(statistics.to_dict()))) == statistics
+    assert learn_masks(statistics).plan == learned(*masks).plan
+    assert "like an image" not in said(learned(*masks))
+
+
+def test_shares_from_0_to_1_are_told_in_their_own_scale() -> None:
+    file = io.BytesIO()
+    shares = blurred(discs(20, [255])).astype(np.float32) / 255
+    tifffile.imwrite(file, shares)
+    found = learned(file.getvalue(), file.getvalue())
+    assert found.plan.threshold == 128
+    assert "Nearly all pixels are 0 or 1," in said(found)
+    assert "Values from 0.5 on were taken as foreground" in said(found)
+    assert "Values from 128 on" not in said(found)
 
 
 @pytest.mark.parametrize("top", [255, 237])
@@ -346,6 +497,8 @@ def test_colours_count_where_palettes_differ() -> None:
     found = learned(one, other)
     assert found.plan.meaning == "colors"
     assert [rule[2] for rule in table(found)] == [(0x000000,), (0x00FF00,), (0xFF0000,)]
+    assert "the same index has several colours" in said(found)
+    assert "palettes" not in said(learned(one, one))
 
 
 def test_black_and_white_palettes_among_grey_masks_are_read_by_colour() -> None:
@@ -409,7 +562,7 @@ def test_more_classes_than_a_stored_mask_can_hold_are_refused() -> None:
     stripes = np.repeat(np.vstack([colors, colors])[None], 4, axis=0).repeat(4, axis=1)
     with pytest.raises(BadData, match="Expected a few values"):
         learned(picture(stripes))
-    assert learn_module.MAX_CLASSES == 250
+    assert MAX_CLASSES == 250
 
 
 def test_statistics_survive_json_and_stay_bounded() -> None:

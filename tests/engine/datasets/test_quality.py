@@ -191,6 +191,11 @@ def test_a_majority_of_foreground_is_told_with_the_dice_of_predicting_it_everywh
         Fix("swap_background"),
     )
     assert "78 %" in str(found.note) and "Dice 0.876" in str(found.note)
+    assert "look inverted" in str(found.note) and "80 % of the borders" in str(found.note)
+    within = only(dataset(class_pixels=lambda _: (22, 78), border_share=lambda _: 0.1))
+    assert within.key == "majority_class" and "inverted" not in str(within.note)
+    swapped = dataset(class_pixels=lambda _: (78, 22), border_share=lambda _: 0.2)
+    assert find_problems(swapped, class_table()) == []
     three = dataset(class_pixels=lambda _: (22, 39, 39))
     assert find_problems(three, class_table(3)) == []
 
@@ -220,6 +225,27 @@ def test_a_class_that_a_part_lacks_is_told_by_part() -> None:
         replace(each, split="train" if each.split == "test" else each.split) for each in samples
     ]
     assert "in: val." in str(only(one_fold, class_table(3)).note)
+
+
+def many_classes(num: int) -> list[ClassEntry]:
+    return [
+        ClassEntry(index=n, name=f"c{n}", color="#000000", background=n == 0, source_value=n)
+        for n in range(num)
+    ]
+
+
+def test_many_rare_or_missing_classes_are_one_finding() -> None:
+    samples = dataset(class_pixels=lambda n: (7000, 2990, 2, 2, 2, 2 if n != 3 else 0))
+    found = only(samples, many_classes(6))
+    assert (found.key, len(found.samples)) == ("rare_class", 20)
+    assert str(found.note).startswith("4 classes are rare") and "c2, c3, c4, c5" in str(found.note)
+    assert "c1" not in str(found.note)
+    three = find_problems(dataset(class_pixels=lambda _: (7000, 2990, 2, 2, 2)), many_classes(5))
+    assert [finding.key for finding in three] == ["rare_class"] * 3
+    late = dataset(class_pixels=lambda n: (500, 300, *(4 * [200 if n < 16 else 0])))
+    found = only(late, many_classes(6))
+    assert (found.key, found.samples) == ("missing_class_in_split", tuple(range(16)))
+    assert str(found.note).startswith("4 classes do not occur in every part")
 
 
 def test_the_same_image_with_the_same_mask_can_be_left_out_once() -> None:

@@ -260,6 +260,16 @@ def lidc() -> Layout:
     return layout(images, masks[0], *masks[1], *masks[2], *masks[3], num_sets=4)
 
 
+def cell_tracking() -> Layout:
+    frames = [(video, n) for video in ("01", "02") for n in (0, 1, 9, 10)]
+    return layout(
+        [f"Fluo/{video}/t{n:03}.tif" for video, n in frames],
+        [f"Fluo/{video}_GT/TRA/man_track{n:03}.tif" for video, n in frames],
+        *(f"Fluo/{video}_GT/SEG/man_seg{n:03}.tif" for video, n in frames if n % 2),
+        num_sets=2,
+    )
+
+
 def per_class_folder() -> Layout:
     return parallel("images/{}.png", "masks/cat/{}.png", "masks/dog/{}.png")
 
@@ -352,6 +362,21 @@ LAYOUTS = {
                                               "segmentation_{}/train_labels/1.png",
                                               stems=["a", "b", "c"]),
     "one pair": parallel("images/{}.png", "masks/{}.png", stems=["1"]),
+    "DeepGlobe": parallel("train/{}_sat.jpg", "train/{}_mask.png"),
+    "labelme": parallel("{}_json/img.png", "{}_json/label.png", "{}_json/label_viz.png"),
+    "Cellpose": parallel("{}_img.png", "{}_cp_masks.png"),
+    "raters": parallel("images/{}.png", "annotator1/{}.png", "annotator2/{}.png"),
+    "DAVIS": parallel("DAVIS/JPEGImages/480p/{}.jpg", "DAVIS/Annotations/480p/{}.png",
+                      stems=[f"{clip}/{n:05}" for clip in ("bear", "bus") for n in range(4)]),
+    "MVTec": parallel("bottle/test/{}.png", "bottle/ground_truth/{}_mask.png",
+                      stems=[f"{kind}/{n:03}" for kind in ("broken_large", "color")
+                             for n in range(4)]),
+    "Cell Tracking": cell_tracking(),
+    "IDRiD": parallel("1. Original Images/a. Training Set/IDRiD_{}.jpg",
+                      "2. All Segmentation Groundtruths/a. Training Set/3. EX/IDRiD_{}_EX.tif",
+                      "2. All Segmentation Groundtruths/a. Training Set/4. Disc/IDRiD_{}_OD.tif"),
+    "REFUGE": parallel("Training400/{}.jpg", "Annotation-Training400/Disc_Cup_Masks/{}.bmp",
+                       stems=["Glaucoma/g0001", "Glaucoma/g0010", "Non-Glaucoma/n0001"]),
     "OME": parallel("raw/{}.ome.tif", "seg/{}.tif"),
 }  # fmt: skip
 
