@@ -20,8 +20,7 @@ from engine.datasets.decode import (
     read_header,
 )
 from engine.datasets.masks import MaskStatistics, MaskSurvey, learn_masks, survey_mask
-from engine.datasets.pairing import Pair, Proposal, choose
-from engine.datasets.pairing.names import is_picture
+from engine.datasets.pairing import Pair, Proposal, choose, is_picture
 from engine.datasets.parallel import PixelBudget, for_each
 from engine.datasets.plan import ImportPlan, PairingPlan
 from engine.errors import BadData, BadInput, Stopped

@@ -14,8 +14,8 @@ THUMBNAIL_SIDE_PX = 192
 """Longest side of a thumbnail unless told otherwise."""
 
 _QUALITY = 80
-# Half the time of Pillow's default (4) for 3 % larger files.
-_METHOD = 2
+# A third of the time of Pillow's default (4) for some 20 % larger files.
+_METHOD = 1
 
 
 def thumbnail_webp(image: NDArray[np.uint8], longest_side_px: int = THUMBNAIL_SIDE_PX) -> bytes:
@@ -25,7 +25,7 @@ def thumbnail_webp(image: NDArray[np.uint8], longest_side_px: int = THUMBNAIL_SI
         image: shape (height, width) or (height, width, 3).
         longest_side_px: size to fit into; a smaller image is not enlarged.
     """
-    return _webp(_shrunk(Image.fromarray(image).convert("RGB"), longest_side_px))
+    return _webp(_shrunk(Image.fromarray(image), longest_side_px).convert("RGB"))
 
 
 def mask_thumbnail_png(

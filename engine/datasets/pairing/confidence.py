@@ -29,10 +29,12 @@ from engine.notes import Note
 SURENESS = {
     Level.SAME_NAME: 0.98,
     Level.WORDS: 0.95,
+    Level.FLAT: 0.93,
     Level.EXTENDED: 0.9,
     Level.LEARNED: 0.8,
     Level.HOME: 0.9,
     Level.ALONE: 0.9,
+    Level.FIXED: 0.85,
     Level.NUMBERS: 0.7,
 }
 AFAR = 0.95
@@ -113,7 +115,7 @@ def judge(sets: Sequence[MaskSet], images: Collection[Picture]) -> list[Judged]:
         confidence *= _RIVALLED if equals or kinds else 1
         notes = [
             *(doubt.note for doubt in doubts[place]),
-            *map(_rivals_note, equals[:1]),
+            *([_rivals_note(equals)] if equals else []),
             *map(_kinds_note, kinds[:1]),
             *unmasked,
         ]
@@ -144,17 +146,19 @@ def _unmasked_splits(images: Iterable[Picture]) -> list[Note]:
     ]
 
 
-def _rivals_note(other: MaskSet) -> Note:
+def _rivals_note(others: Sequence[MaskSet]) -> Note:
     return Note(
-        "There are other masks for these images, such as “{other}”. Choose the set to learn.",
-        {"other": example_of(other)},
+        "The same images have other sets of masks, too ({num}), such as “{other}”. Choose the set "
+        "to learn: only one is taken. If each set is a class, put all classes into one mask for "
+        "each image; sets cannot be combined yet.",
+        {"num": len(others), "other": example_of(others[0])},
     )
 
 
 def _kinds_note(other: MaskSet) -> Note:
     return Note(
         "These masks fit images of several kinds, such as “{other}” too. Choose the kind to learn "
-        "from.",
+        "from; only one is taken, and images of the others count as without a partner.",
         {"other": other.matches[0].image.name},
     )
 

@@ -21,15 +21,19 @@ class Level(IntEnum):
     SAME_NAME = 0
     WORDS = 1
     """Equal but for words that say image or mask."""
-    EXTENDED = 2
+    FLAT = 2
+    """Equal with the folders' names before them: `p1/2` and `p1_2`."""
+    EXTENDED = 3
     """Equal but for words that say nothing by themselves."""
-    LEARNED = 3
+    LEARNED = 4
     """Equal but for what the names of all images in a folder end or begin with."""
-    HOME = 4
+    HOME = 5
     """The mask lies in a folder that is called like the image."""
-    ALONE = 5
+    ALONE = 6
     """The image is the only one in the place where the mask lies."""
-    NUMBERS = 6
+    FIXED = 7
+    """Both have names that recur in the folder of each sample: `p1/t1` and `p1/lesion_mask`."""
+    NUMBERS = 8
     """Equal but for zeros before numbers: 1 and 001."""
 
 

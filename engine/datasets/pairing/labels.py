@@ -31,11 +31,10 @@ class _Difference(NamedTuple):
 
 def labels_of(edges: Sequence[Edge]) -> list[Label]:
     """The label of each edge."""
-    known: dict[tuple[Folder, Folder, Tokens], _Difference] = {}
+    known: dict[tuple[Folder, Folder, Tokens, Tokens], _Difference] = {}
     found = []
     for edge in edges:
-        home = edge.key if edge.level == Level.HOME else ()
-        of = edge.image.folder, edge.mask.folder, home
+        of = edge.image.folder, edge.mask.folder, *_told_otherwise(edge)
         if of not in known:
             known[of] = _difference(*of)
         between = known[of]
@@ -45,7 +44,21 @@ def labels_of(edges: Sequence[Edge]) -> list[Label]:
     return found
 
 
-def _difference(image: Folder, mask: Folder, home: Tokens) -> _Difference:
+def _told_otherwise(edge: Edge) -> tuple[Tokens, Tokens]:
+    """Words of the mask's folders, and of the image's, that are a part of the sample's name."""
+    if edge.level == Level.HOME:
+        return edge.key, ()
+    if edge.level != Level.FLAT:
+        return (), ()
+    image, mask = edge.image, edge.mask
+    image_path, mask_path = image.folder.place + image.tokens, mask.folder.place + mask.tokens
+    return (
+        tuple(word for word in mask.folder.place if word in image_path),
+        tuple(word for word in image.folder.place if word in mask_path),
+    )
+
+
+def _difference(image: Folder, mask: Folder, mask_home: Tokens, image_home: Tokens) -> _Difference:
     there = tuple(word for name in image.names for word in name)
     here = [
         (word, is_marked)
@@ -54,11 +67,15 @@ def _difference(image: Folder, mask: Folder, home: Tokens) -> _Difference:
     ]
     front = num_shared([there, tuple(word for word, _ in here)])
     back = num_shared([there[front:][::-1], tuple(word for word, _ in here[front:])[::-1]])
-    said, variant = _sort_words(here[front : len(here) - back], {*there, *home})
+    said, variant = _sort_words(here[front : len(here) - back], {*there, *mask_home})
     return _Difference(
         mask=tuple(said),
         variant=tuple(variant),
-        image=tuple(word for word in there[front : len(there) - back] if word != SPLIT_MARK),
+        image=tuple(
+            word
+            for word in there[front : len(there) - back]
+            if word != SPLIT_MARK and word not in image_home
+        ),
     )
 
 

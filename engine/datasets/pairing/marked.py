@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from engine.datasets.pairing import words
 from engine.datasets.pairing.edges import ANY, NUMBER, Edge, Level, split_extra
+from engine.datasets.pairing.fixed import fixed_edges
 from engine.datasets.pairing.names import Folder, Picture, Tokens
 from engine.datasets.pairing.search import Images, without_zeros
 
@@ -37,8 +38,22 @@ def read_marks(pictures: Sequence[Picture]) -> MarkedReading:
     edges = _edges_by_file_names(others, in_mask_folders)
     marked = {edge.mask for edge in edges}
     images = [picture for picture in others if picture not in marked]
-    edges = _name_sets(edges + _edges_by_folders(images, in_mask_folders))
-    return MarkedReading(images, edges)
+    edges += _edges_by_folders(images, in_mask_folders)
+    edges += _edges_by_fixed_names(images, in_mask_folders, edges)
+    marked = {edge.mask for edge in edges}
+    images = [picture for picture in images if picture not in marked]
+    return MarkedReading(images, _name_sets(edges))
+
+
+def _edges_by_fixed_names(
+    images: Iterable[Picture], in_mask_folders: Iterable[Picture], edges: Iterable[Edge]
+) -> list[Edge]:
+    """Edges of masks that nothing leads from yet, to images that nothing leads to."""
+    used = {picture for edge in edges for picture in (edge.image, edge.mask)}
+    free = [picture for picture in images if picture not in used]
+    masks = [picture for picture in in_mask_folders if picture not in used]
+    masks += (picture for picture in free if picture.is_marked)
+    return fixed_edges(masks, [picture for picture in free if not picture.is_marked])
 
 
 def _edges_by_file_names(
@@ -90,9 +105,15 @@ def _edges_by_folders(images: Sequence[Picture], masks: Sequence[Picture]) -> li
     named = {mask.folder for mask, edges in found.items() if edges}
     found |= {mask: index.at_home(mask) for mask in masks if mask.folder not in named}
     found |= _edges_to_lone_images(images, found)
-    waiting = [mask for mask, edges in found.items() if not edges]
+    # Beside file names that begin with folders, the same number elsewhere is another's.
+    flat = {edge.mask.folder for edges in found.values() for edge in edges[:1] if _is_flat(edge)}
+    waiting = [mask for mask, edges in found.items() if not edges and mask.folder not in flat]
     edges = [edge for edges in found.values() for edge in edges]
     return edges + _look_up(index, waiting, images)
+
+
+def _is_flat(edge: Edge) -> bool:
+    return edge.level == Level.FLAT
 
 
 def _look_up(index: Images, masks: Iterable[Picture], images: Sequence[Picture]) -> list[Edge]:

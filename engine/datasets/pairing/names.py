@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
+from engine.datasets.entry_names import is_junk
 from engine.datasets.pairing import words
 from engine.datasets.pairing.order import natural_key
 from engine.datasets.pairing.types import PICTURE_SUFFIXES, Split
@@ -79,9 +80,7 @@ class Picture:
 def is_picture(name: str) -> bool:
     """Whether a name is a picture's, and not a hidden file such as macOS leaves beside each."""
     dot = name.rfind(".")
-    if name[dot:].lower() not in PICTURE_SUFFIXES or dot < 0:
-        return False
-    return not (name.startswith((".", "__MACOSX/")) or "/." in name or "/__MACOSX/" in name)
+    return dot >= 0 and name[dot:].lower() in PICTURE_SUFFIXES and not is_junk(name)
 
 
 def in_natural_order(names: Iterable[str]) -> list[str]:

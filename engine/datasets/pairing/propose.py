@@ -10,6 +10,7 @@ import gc
 import hashlib
 from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
+from dataclasses import replace
 
 from engine.datasets.pairing.confidence import Judged, judge
 from engine.datasets.pairing.describe import reason_of, title_of
@@ -24,11 +25,12 @@ from engine.datasets.pairing.names import (
 )
 from engine.datasets.pairing.pairs import Matches, make_ambiguous, make_pairs
 from engine.datasets.pairing.patterns import by_patterns
+from engine.datasets.pairing.refusals import no_pairs, no_pictures, unread_pictures
 from engine.datasets.pairing.sets import mask_sets
 from engine.datasets.pairing.types import Pairing, Proposal
 from engine.datasets.pairing.unmarked import Guess, read_unmarked
 from engine.datasets.plan import PairingPlan
-from engine.errors import BadData, BadSetting
+from engine.errors import BadSetting
 
 _ENOUGH = 0.5
 """Confidence of masks that say so, from which it is not guessed that others may be some too."""
@@ -40,7 +42,6 @@ _LEAST_CONFIDENCE = 0.02
 """Below this, a proposal is a stray file and is left out, unless there is no better one."""
 _MAX_SETS = 40
 _MAX_KEY_CHARS = 100
-_MAX_FOLDERS_LISTED = 20
 
 
 def propose(names: Sequence[str]) -> Pairing:
@@ -76,7 +77,7 @@ def _propose(names: Sequence[str]) -> Pairing:
     for name in in_order:
         (pictures if is_picture(name) else ignored).append(name)
     if not pictures:
-        raise _no_pictures(ignored)
+        raise no_pictures(ignored)
     proposals: list[Proposal] = []
     num_ambiguous = 0
     for num_above in _depths(pictures):
@@ -87,7 +88,12 @@ def _propose(names: Sequence[str]) -> Pairing:
         if proposals and proposals[0].confidence >= _SURE:
             break
     if not proposals:
-        raise _no_pairs(pictures, num_ambiguous)
+        raise no_pairs(pictures, ignored, num_ambiguous)
+    doubt = unread_pictures(ignored)
+    if doubt is not None:
+        proposals = [
+            replace(one, doubts=(*one.doubts, doubt)) if one.unmatched else one for one in proposals
+        ]
     return Pairing(proposals=tuple(proposals), ignored=tuple(ignored))
 
 
@@ -199,31 +205,3 @@ def _short(key: str) -> str:
         return key
     digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
     return f"{key[:_MAX_KEY_CHARS]}~{digest[:8]}"
-
-
-def _no_pictures(ignored: Sequence[str]) -> BadData:
-    return BadData(
-        "There are no pictures among the {num_files} files, such as “{example}”. Expected images "
-        "and masks as PNG, JPEG, TIFF, BMP, GIF or WebP files.",
-        num_files=len(ignored),
-        example=ignored[0] if ignored else "",
-    )
-
-
-def _no_pairs(names: Sequence[str], num_ambiguous: int) -> BadData:
-    pictures = read_pictures(names, 0)
-    num_masks = sum(picture.is_marked or picture.folder.role == "mask" for picture in pictures)
-    folders = list(dict.fromkeys(name.rpartition("/")[0] or "(top)" for name in names))
-    return BadData(
-        "None of the {num_pictures} pictures could be paired with a mask. {num_masks} look like "
-        "masks by their names, {num_images} like images; {num_ambiguous} images have several "
-        "possible masks. Folders: {folders}. Expected: a folder “images” and a folder “masks” "
-        "with the same file names in both, or masks beside their images, such as “1.png” and "
-        "“1_mask.png”. Rename them, or give patterns that say how the names belong together.",
-        num_pictures=len(pictures),
-        num_masks=num_masks,
-        num_images=len(pictures) - num_masks,
-        num_ambiguous=num_ambiguous,
-        folders=", ".join(folders[:_MAX_FOLDERS_LISTED])
-        + (", …" if len(folders) > _MAX_FOLDERS_LISTED else ""),
-    )

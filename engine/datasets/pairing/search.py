@@ -2,16 +2,15 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
 from engine.datasets.pairing import words
+from engine.datasets.pairing.affixes import MAX_CUT, learned_affixes
 from engine.datasets.pairing.edges import Edge, Level, misfit, split_extra
 from engine.datasets.pairing.names import Folder, Picture, Tokens, num_shared
 
-_MAX_CUT = 12
-"""Tokens that a mask's name may have beyond its image's."""
 _MAX_CANDIDATES = 8
 """More images than this for one mask are no answer."""
 _MAX_LOOKED_AT = 64
@@ -56,7 +55,7 @@ class Images:
         self._by_place: dict[Tokens, dict[Key, list[Entry]]] = {}
         self._by_near_place: dict[Tokens, dict[Key, list[Entry]]] = {}
         self._around: dict[Key, dict[tuple[str, Tokens], list[Entry]]] = {}
-        learned = _learned_affixes(images)
+        learned = learned_affixes(images)
         for image in images:
             folder = image.folder
             tables = [self._by_place.setdefault(folder.place, {})]
@@ -74,8 +73,46 @@ class Images:
                 found.setdefault(key, []).extend(entries)
         return found
 
+    @cached_property
+    def _by_path(self) -> dict[Key, list[Entry]]:
+        """By the words of folders and file name, as if there were no folders."""
+        found: dict[Key, dict[Picture, Entry]] = {}
+        for by_place in (self._by_place, self._by_near_place):
+            for place, table in by_place.items():
+                for key, entries in table.items():
+                    if isinstance(key, tuple):
+                        own = found.setdefault(place + key, {})
+                        for entry in entries:
+                            if entry.level <= Level.WORDS:
+                                own.setdefault(entry.image, entry._replace(level=Level.FLAT))
+        return {path: list(entries.values()) for path, entries in found.items()}
+
     def beside(self, mask: Picture) -> list[Edge]:
-        """Edges to images in the mask's place, the surest reading of its name only."""
+        """Edges to images in the mask's place, or in folders that the file names of the other
+        side begin with; the surest reading of its name only."""
+        found = self._in_place(mask)
+        if found and found[0].level < Level.FLAT:
+            return found
+        return self._flattened(mask) or found
+
+    def _flattened(self, mask: Picture) -> list[Edge]:
+        """Edges between `p1/2` and `p1_2`, whichever of them is the mask."""
+        if not self._with_zeros:
+            return []
+        place = mask.folder.place
+        for above in dict.fromkeys((place, mask.folder.near_place)):
+            for reading in _readings(mask, self._by_path, lambda rest: above + rest):  # noqa: B023
+                path = reading.key
+                if isinstance(path, str) or path == above or reading.level > Level.WORDS:
+                    continue
+                found = [each for each in self._by_path[path] if each.image.folder.place != place]
+                own = reading._replace(key=path[len(above) :])
+                edges = _edges(mask, own, found, is_near=True)
+                if edges:
+                    return edges
+        return []
+
+    def _in_place(self, mask: Picture) -> list[Edge]:
         folder = mask.folder
         places = list(dict.fromkeys((folder.place, folder.near_place)))
         tables = [
@@ -193,7 +230,7 @@ def without_zeros(tokens: Tokens) -> Tokens:
 def _cuts(tokens: Tokens) -> Iterator[tuple[Tokens, Tokens, Tokens]]:
     """A name without ever more of its tokens: what is left, and what was before and behind it."""
     num = len(tokens)
-    for cut in range(1, min(num, _MAX_CUT + 1)):
+    for cut in range(1, min(num, MAX_CUT + 1)):
         yield tokens[:-cut], (), tokens[num - cut :]
         yield tokens[cut:], tokens[:cut], ()
         if cut == 1:
@@ -254,42 +291,6 @@ def _without_ends(tokens: Tokens) -> Tokens:
     while start < end and tokens[end - 1] in _IMAGE_ENDS:
         end -= 1
     return tokens[start:end]
-
-
-def _learned_affixes(images: Iterable[Picture]) -> dict[Folder, list[tuple[int, int]]]:
-    """How many tokens the names of a folder's images begin and end with alike, as choices.
-
-    A folder with one image is read like all the others.
-    """
-    by_folder: dict[Folder, list[Tokens]] = {image.folder: [] for image in images}
-    for image in images:
-        # A mask that is still among the images would hide what these have in common.
-        if not image.is_marked:
-            by_folder[image.folder].append(image.tokens)
-    everywhere = affixes([tokens for group in by_folder.values() for tokens in group])
-    return {
-        folder: list(dict.fromkeys([*affixes(group), *everywhere]))
-        for folder, group in by_folder.items()
-    }
-
-
-def affixes(group: Sequence[Tokens]) -> list[tuple[int, int]]:
-    """How many tokens names begin and end with alike, the most last.
-
-    A single name has nothing in common with others.
-    """
-    if len(group) < 2:
-        return []
-    front = num_shared(group)
-    back = num_shared([tokens[::-1] for tokens in group])
-    # Numbers in front, such as a patient's, tell samples apart.
-    while any(map(words.is_number, group[0][:front])):
-        front -= 1
-    return [
-        *((0, num) for num in range(1, min(back, _MAX_CUT) + 1)),
-        *((num, 0) for num in range(1, min(front, _MAX_CUT) + 1)),
-        (front, back),
-    ]
 
 
 def _edges(

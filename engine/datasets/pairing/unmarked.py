@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from engine.datasets.pairing import words
+from engine.datasets.pairing.affixes import affixes
+from engine.datasets.pairing.fixed import fixed_sides, with_fixed_names
 from engine.datasets.pairing.names import SPLIT_MARK, Folder, Picture, Tokens
 from engine.datasets.pairing.order import natural_key
-from engine.datasets.pairing.search import affixes, without_zeros
+from engine.datasets.pairing.search import without_zeros
 from engine.notes import Note
 
 _MAX_ALIKE = 8
@@ -50,6 +52,8 @@ class _Kind:
     """What one has that the other lacks, and the reverse."""
     reason: str
     worth: float
+    shown: Callable[[Tokens, Picture, Picture], str]
+    """How what one picture has and the other lacks is written."""
     min_pairs: int = 1
     is_beside: bool = False
     """Whether the two are the same but for the format."""
@@ -107,20 +111,19 @@ def _guess(kind: _Kind, one: _Side, other: _Side, pairs: _Pairs) -> Iterator[Gue
         yield _make(kind, other, one, swapped, sureness / 2)
 
 
-_Score = tuple[bool, int, int, object]
+_Score = tuple[int, int, int, object]
 _SURE = 0.8
 
 
 def _score(side: _Side, pictures: Sequence[Picture]) -> _Score:
     """Sorts the side that is likelier the images first."""
     suffix = Counter(picture.suffix for picture in pictures).most_common(1)[0][0]
-    is_called_image = words.role_of_folder(side) == "image"
-    return not is_called_image, _SUFFIX_ORDER[suffix], len(side), natural_key(" ".join(side))
+    return words.call_of(side), _SUFFIX_ORDER[suffix], len(side), natural_key(" ".join(side))
 
 
 def _sureness_of_roles(kind: _Kind, image: _Score, mask: _Score) -> float:
     if image[0] != mask[0]:
-        return 0.9
+        return 0.9 if image[0] == words.Call.IMAGE else 0.7
     if image[1] != mask[1]:
         # A JPEG beside a PNG of the same name is a habit; in folders it may be by chance.
         return 0.9 if image[1] == 0 and kind.is_beside else 0.7
@@ -141,8 +144,8 @@ def _make(kind: _Kind, one: _Side, other: _Side, pairs: _Pairs, sureness: float)
             ambiguous.append((image, masks[image]))
     image, mask = pairs[0]
     facts = {
-        "images": _shown(one, image),
-        "masks": _shown(other, mask),
+        "images": kind.shown(one, image, mask) or image.name.rpartition("/")[2],
+        "masks": kind.shown(other, mask, image) or mask.name.rpartition("/")[2],
         "image": image.name,
         "mask": mask.name,
     }
@@ -158,8 +161,27 @@ _WHICH_IS_WHICH = (
 )
 
 
-def _shown(side: _Side, picture: Picture) -> str:
-    return " ".join(side) or picture.name.rpartition("/")[2]
+def _show_words(side: _Side, picture: Picture, other: Picture) -> str:
+    """Words of a file name, as they are written."""
+    found = [token for token in words.tokens_in(picture.stem) if token.text in side]
+    return " ".join(picture.stem[token.start : token.end] for token in found)
+
+
+def _show_suffix(side: _Side, picture: Picture, other: Picture) -> str:
+    return picture.suffix
+
+
+def _show_folders(side: _Side, picture: Picture, other: Picture) -> str:
+    """The folders that have the words."""
+    return "/".join(
+        part
+        for part in picture.folder.parts
+        if part not in other.folder.parts and not set(side).isdisjoint(words.tokens_of(part))
+    )
+
+
+def _show_file(side: _Side, picture: Picture, other: Picture) -> str:
+    return picture.name.rpartition("/")[2]
 
 
 def _same_file_but_suffix(pictures: Sequence[Picture]) -> Iterable[list[Picture]]:
@@ -291,13 +313,23 @@ _KINDS = (
         _suffix_sides,
         "Image and mask have the same file name and differ in format: “{image}” and “{mask}”.",
         1.0,
+        _show_suffix,
         is_beside=True,
+    ),
+    _Kind(
+        with_fixed_names,
+        fixed_sides,
+        "The folder of each sample has the same file names: “{image}” and “{mask}”.",
+        0.8,
+        _show_file,
+        min_pairs=2,
     ),
     _Kind(
         _with_same_stem_in_parallel,
         _folder_sides,
         "Folders “{images}” and “{masks}” lie in parallel and have the same file names.",
         1.0,
+        _show_folders,
     ),
     _Kind(
         _with_same_tokens_in_parallel,
@@ -305,6 +337,7 @@ _KINDS = (
         "Folders “{images}” and “{masks}” lie in parallel and have the same file names but for "
         "zeros before numbers.",
         0.8,
+        _show_folders,
     ),
     _Kind(
         _with_same_core_in_parallel,
@@ -312,12 +345,14 @@ _KINDS = (
         "Folders “{images}” and “{masks}” lie in parallel; their file names differ in a part that "
         "all names of a folder share.",
         0.8,
+        _show_folders,
     ),
     _Kind(
         _beside_longer_names,
         _affix_sides,
         "File names differ in a word: “{image}” and “{mask}”.",
         0.8,
+        _show_words,
         min_pairs=2,
     ),
     _Kind(
@@ -325,5 +360,6 @@ _KINDS = (
         _folder_sides_without_numbers,
         "The same file name occurs twice, in different folders: “{image}” and “{mask}”.",
         0.8,
+        _show_folders,
     ),
 )

@@ -6,6 +6,7 @@ A name is read as *tokens*: lower-case words and whole numbers, so that 1 and 10
 
 import re
 import unicodedata
+from enum import IntEnum
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -80,6 +81,16 @@ MODIFIERS = (
     | _words("classes binary bin bw gray grey fine coarse jpeg jpg png tif")
 )
 """What stands beside a mark without telling one sample from another."""
+
+MODALITY_WORDS = _words(
+    "t1 t1c t1ce t1gd t1n t1w t2 t2f t2w flair ct mr mri pet dwi adc swi us dapi brightfield nir"
+)
+"""Names of what a picture was taken with; told in file names only, and only for a guess."""
+TARGET_WORDS = _with_plurals(
+    "lesion tumor tumour polyp nodule cell vessel organ liver kidney spleen lung heart crack "
+    "defect road building cloud ulcer wound stroke"
+) | _words("nucleus nuclei")
+"""Names of what is often marked; they make a guess likelier, and no mask."""
 
 # As a whole folder name these mean something; within a name they are too ordinary to.
 _IMAGE_FOLDERS = frozenset({"data", "x", "source", "sources", "src"})
@@ -216,6 +227,29 @@ def role_of_folder(words: tuple[str, ...]) -> Role | None:
     if whole in _IMAGE_FOLDERS or not IMAGE_WORDS.isdisjoint(words):
         return "image"
     return None
+
+
+class Call(IntEnum):
+    """What a name says for a guess; what is likelier an image first."""
+
+    IMAGE = 0
+    MODALITY = 1
+    ANYTHING = 2
+    TARGET = 3
+
+
+def call_of(words: tuple[str, ...]) -> Call:
+    """What a name says of images, and of what may be marked in them."""
+    if role_of_folder(words) == "image":
+        return Call.IMAGE
+    if is_modality(words):
+        return Call.MODALITY
+    return Call.ANYTHING if TARGET_WORDS.isdisjoint(words) else Call.TARGET
+
+
+def is_modality(words: tuple[str, ...]) -> bool:
+    """Whether a name is that of a kind of image, such as `t1` or `flair`."""
+    return "".join(words) in MODALITY_WORDS
 
 
 def is_only_image_words(words: tuple[str, ...]) -> bool:

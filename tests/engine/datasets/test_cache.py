@@ -19,7 +19,7 @@ from engine.workbench import Workbench
 IMAGE = np.random.default_rng(0).integers(0, 256, (32, 64), np.uint8)
 COLOR = np.random.default_rng(1).integers(0, 256, (32, 64, 3), np.uint8)
 MASK = np.kron(np.array([[0, 1], [1, 255]], np.uint8), np.ones((16, 32), np.uint8)) * 1
-MASK[0, 0] = 2
+MASK[0, ::4] = 2
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_images_are_smoothed_and_masks_are_not(workbench: Workbench, import_imag
     assert found.masks.shape == (2, 16, 16) and found.masks.dtype == np.uint8
     expected = Image.fromarray(IMAGE).resize((16, 16), Image.Resampling.BILINEAR)
     assert (found.images[0, ..., 0] == np.asarray(expected)).all()
-    # Quarters keep their class; the single pixel of class 2 falls between the samples.
+    # Quarters keep their class; the pixels of class 2 fall between the samples.
     quarter = np.ones((8, 8), np.uint8)
     expected_mask = np.block([[0 * quarter, quarter], [quarter, 255 * quarter]])
     assert (found.masks[1] == expected_mask).all()
