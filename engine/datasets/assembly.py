@@ -10,15 +10,15 @@ from typing import Any, Self
 
 from engine.config import SplitConfig
 from engine.datasets.archive import Skipped
-from engine.datasets.fingerprints import find_twins
-from engine.datasets.groups import group_names
 from engine.datasets.inspection import Inspection
 from engine.datasets.pairing import Proposal
 from engine.datasets.plan import ImportPlan
 from engine.datasets.quality import Finding, SampleFacts, find_problems
+from engine.datasets.quality.fingerprints import find_twins
 from engine.datasets.report import ARCHIVE_KEYS, build_report, listed
 from engine.datasets.sample_writer import Written
 from engine.datasets.splits import Assignment, Member, make_split
+from engine.datasets.splits.groups import group_names
 from engine.errors import BadData
 from engine.notes import Note
 from engine.store.datasets import ClassEntry, Dataset, Sample, SplitName

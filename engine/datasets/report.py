@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
-from engine.datasets.entry_names import is_junk
-from engine.datasets.findings import SEVERITIES, Finding
+from engine.datasets.archive.entry_names import is_junk
+from engine.datasets.quality.findings import SEVERITIES, Finding
 from engine.notes import Note
 from engine.store.datasets import ClassEntry, Sample
 from engine.store.runs import SPLIT_NAMES

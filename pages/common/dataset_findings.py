@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from engine.datasets.findings import SEVERITIES, Finding
+from engine.datasets.quality.findings import SEVERITIES, Finding
 from engine.datasets.versions import Change, ClassChange
 from engine.notes import Note
 from engine.store.datasets import ClassEntry, Dataset

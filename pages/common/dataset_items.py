@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from engine.datasets.findings import Finding
+from engine.datasets.quality.findings import Finding
 from engine.store.datasets import Dataset, Sample
 from pages.common import formats, links
 from pages.common.dataset_findings import finding_word

@@ -5,8 +5,8 @@ from typing import Any
 
 import streamlit as st
 
-from engine.datasets.findings import Finding
 from engine.datasets.plan import MaskPlan, parse_plan
+from engine.datasets.quality.findings import Finding
 from engine.store.datasets import Dataset
 from pages.common import dataset_findings, dataset_samples, dataset_versions, formats, reads
 from pages.common.review.classes import role_word, values_text

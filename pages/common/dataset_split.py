@@ -9,9 +9,9 @@ import pandas as pd
 import streamlit as st
 
 from engine.config import RECIPES, SplitConfig, with_changes
-from engine.datasets.groups import group_names
 from engine.datasets.plan import GroupPlan
 from engine.datasets.splits import Assignment, Member, leaks, make_split
+from engine.datasets.splits.groups import group_names
 from engine.datasets.versions import Change
 from engine.errors import WorkbenchError
 from engine.store.datasets import Dataset, Sample

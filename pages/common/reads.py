@@ -12,7 +12,7 @@ from typing import Any
 import streamlit as st
 
 from engine import uploads
-from engine.datasets.findings import Finding
+from engine.datasets.quality.findings import Finding
 from engine.jobs import logs
 from engine.scores import rules
 from engine.settings import Settings

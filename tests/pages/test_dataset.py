@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.datasets.findings import Finding, Fix
 from engine.datasets.importer import import_dataset
+from engine.datasets.quality.findings import Finding, Fix
 from engine.datasets.versions import Change, derive
 from engine.jobs.imports import describe_dataset, submit_change
 from engine.notes import Note

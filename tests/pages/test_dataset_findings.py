@@ -6,7 +6,7 @@ import re
 import pytest
 
 from engine.datasets import quality
-from engine.datasets.findings import Finding, Fix
+from engine.datasets.quality.findings import Finding, Fix
 from engine.notes import Note
 from pages.common import dataset_findings
 

@@ -1,7 +1,7 @@
 """What is doubtful about masks under a plan, told before anything is imported.
 
 After the import the same doubts are findings, by what is stored; see
-`engine.datasets.class_findings`.
+`engine.datasets.quality.class_findings`.
 """
 
 from collections.abc import Iterable, Mapping

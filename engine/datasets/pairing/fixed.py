@@ -78,15 +78,20 @@ def with_fixed_names(pictures: Sequence[Picture]) -> list[list[Picture]]:
     fixed = fixed_names(names, len(groups))
     calls = set(map(words.call_of, fixed))
     is_told = len(calls) > 1 and min(calls) <= words.Call.MODALITY
-    if len(fixed) > MAX_FIXED or not (is_told or len(fixed) < len(groups)):
+    if len(fixed) > MAX_FIXED or _are_samples(fixed):
+        return []
+    if not is_told and len(fixed) >= len(groups):
         return []
     kept = [[picture for picture in group if names[picture] in fixed] for group in groups]
     return [group for group in kept if len(group) > 1]
 
 
 def fixed_sides(one: Picture, other: Picture) -> tuple[Tokens, Tokens]:
-    """The fixed names of two pictures; slices, which differ in numbers only, have none."""
+    """The fixed names of two pictures; slices, which differ in numbers only, have none, nor have
+    two kinds of image."""
     names = names_in_folders((one, other))
+    if words.is_modality(names[one]) and words.is_modality(names[other]):
+        return (), ()
     said = [without_numbers(names[picture]) for picture in (one, other)]
     # A single letter counts samples, as numbers do.
     if said[0] == said[1] or any(len("".join(name)) < 2 for name in said):

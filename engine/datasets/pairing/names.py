@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
-from engine.datasets.entry_names import is_junk
+from engine.datasets.archive.entry_names import is_junk
 from engine.datasets.pairing import words
 from engine.datasets.pairing.order import natural_key
 from engine.datasets.pairing.types import PICTURE_SUFFIXES, Split

@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -74,18 +74,26 @@ class Images:
         return found
 
     @cached_property
-    def _by_path(self) -> dict[Key, list[Entry]]:
-        """By the words of folders and file name, as if there were no folders."""
-        found: dict[Key, dict[Picture, Entry]] = {}
-        for by_place in (self._by_place, self._by_near_place):
-            for place, table in by_place.items():
-                for key, entries in table.items():
-                    if isinstance(key, tuple):
-                        own = found.setdefault(place + key, {})
-                        for entry in entries:
-                            if entry.level <= Level.WORDS:
-                                own.setdefault(entry.image, entry._replace(level=Level.FLAT))
-        return {path: list(entries.values()) for path, entries in found.items()}
+    def _by_path(self) -> dict[bool, dict[Key, list[Entry]]]:
+        """By the words of folders and file name, as if there were no folders: all images, and
+        under True those that have folders."""
+        found: dict[bool, dict[Key, dict[Picture, Entry]]] = {True: {}, False: {}}
+        for table in self._by_place.values():
+            for key, entries in table.items():
+                if isinstance(key, str):
+                    continue
+                for entry in entries:
+                    if entry.level > Level.WORDS:
+                        continue
+                    flat = entry._replace(level=Level.FLAT)
+                    for above in _tails(entry.image.folder):
+                        for has_folder in (False, True) if above else (False,):
+                            own = found[has_folder].setdefault(above + key, {})
+                            own.setdefault(entry.image, flat)
+        return {
+            has_folder: {path: list(own.values()) for path, own in by_path.items()}
+            for has_folder, by_path in found.items()
+        }
 
     def beside(self, mask: Picture) -> list[Edge]:
         """Edges to images in the mask's place, or in folders that the file names of the other
@@ -99,15 +107,17 @@ class Images:
         """Edges between `p1/2` and `p1_2`, whichever of them is the mask."""
         if not self._with_zeros:
             return []
-        place = mask.folder.place
-        for above in dict.fromkeys((place, mask.folder.near_place)):
-            for reading in _readings(mask, self._by_path, lambda rest: above + rest):  # noqa: B023
+        folder = mask.folder
+        for above in dict.fromkeys((*_tails(folder), ())):
+            by_path = self._by_path[not above]
+            for reading in _readings(mask, by_path, lambda rest: above + rest):  # noqa: B023
                 path = reading.key
                 if isinstance(path, str) or path == above or reading.level > Level.WORDS:
                     continue
-                found = [each for each in self._by_path[path] if each.image.folder.place != place]
+                found = [each for each in by_path[path] if each.image.folder.place != folder.place]
                 own = reading._replace(key=path[len(above) :])
-                edges = _edges(mask, own, found, is_near=True)
+                is_near = above in (folder.place, folder.near_place)
+                edges = _edges(mask, own, found, is_near=is_near)
                 if edges:
                     return edges
         return []
@@ -220,6 +230,12 @@ def _readings(
         if is_mask or not words.MASK_WORDS.isdisjoint(extra):
             is_known = all(words.is_known(word) or words.is_number(word) for word in extra)
             yield Reading(Level.WORDS if is_known else Level.EXTENDED, key, front, back)
+
+
+def _tails(folder: Folder) -> Iterable[Tokens]:
+    """The words of folders that a file name elsewhere may begin with: all, or the innermost."""
+    inner = folder.home[1] if folder.home else ()
+    return dict.fromkeys((folder.place, folder.near_place, inner))
 
 
 def without_zeros(tokens: Tokens) -> Tokens:

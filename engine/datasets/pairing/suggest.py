@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
+from itertools import product
 
 from engine.datasets.pairing.names import num_shared, without_suffix
 from engine.datasets.pairing.patterns import by_patterns
@@ -75,8 +76,8 @@ def _candidates(pairs: Sequence[Pair]) -> Iterator[tuple[str, str]]:
             (images, loose_masks, ""),
             (loose_images, loose_masks, ""),
         ]
-    for one, other, more in choices:
-        patterns = _pattern(one, other)
+    for is_literal, (one, other, more) in product((False, True), choices):
+        patterns = _pattern(one, other, is_literal)
         if patterns is not None:
             image, mask = patterns
             yield image + image_suffix, mask + more + mask_suffix
@@ -93,15 +94,22 @@ def _any_in_folder(path: str) -> str:
     return path.rpartition("/")[0] + "/*"
 
 
-def _pattern(images: Sequence[str], masks: Sequence[str]) -> tuple[str, str] | None:
-    """The patterns of paths that differ from each other in the same places."""
+def _pattern(
+    images: Sequence[str], masks: Sequence[str], is_literal: bool
+) -> tuple[str, str] | None:
+    """The patterns of paths that differ from each other in the same places.
+
+    Args:
+        is_literal: whether words that all ids begin with stay, as in `{id}_slice{id}`, where
+            nothing else would say where the first id ends.
+    """
     aligned = [_align(image, mask) for image, mask in zip(images, masks, strict=True)]
     if len({len(alignment) for alignment in aligned}) > 1:
         return None
     image = mask = ""
     for place, parts in enumerate(zip(*aligned, strict=True)):
         if place % 3 == 0:
-            common = _common(parts)
+            common = _common(parts, is_literal)
             image += common
             mask += common
         elif place % 3 == 1:
@@ -128,12 +136,12 @@ def _align(image: str, mask: str) -> _Alignment:
     return found
 
 
-def _common(parts: Sequence[str]) -> str:
+def _common(parts: Sequence[str], is_literal: bool) -> str:
     """What is common to image and mask: literally where all pairs have it, else an id."""
     if len(set(parts)) == 1:
         return parts[0]
     front = _beginning(parts)
-    front = front[: front.rfind("/") + 1]
+    front = front.rstrip("0123456789") if is_literal else front[: front.rfind("/") + 1]
     rests = [part[len(front) :] for part in parts]
     back = _beginning([rest[::-1] for rest in rests])[::-1]
     back = back[back.find("/") :] if "/" in back else back[len(back.rstrip("_-. ")) :]

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from engine.datasets.entry_names import is_junk
+from engine.datasets.archive.entry_names import is_junk
 
 _MAX_LISTED = 8
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import pandas as pd
 
 from engine.config import SplitConfig
-from engine.datasets.groups import group_names, propose_groups
 from engine.datasets.pairing import Pair
 from engine.datasets.plan import GroupPlan
 from engine.datasets.splits import Member, make_split
+from engine.datasets.splits.groups import group_names, propose_groups
 from engine.notes import Note
 from engine.store.datasets import SplitName
 from pages.common import formats

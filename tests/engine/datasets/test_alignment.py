@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from engine.datasets.alignment import Alignment, measure_alignment
+from engine.datasets.quality.alignment import Alignment, measure_alignment
 
 Pixels = NDArray[np.uint8]
 

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.datasets import archive_source, archive_zip_directory, entry_names
-from engine.datasets.archive import Source, open_source
+from engine.datasets.archive import Source, entry_names, open_source, zip_directory
+from engine.datasets.archive import source as archive_source
 from engine.errors import BadArchive, NotFound, Refused
 from tests.engine.datasets.hostile import Entry, tar_entry, tar_of, unicode_path, zip_of
 
@@ -302,7 +302,7 @@ def test_totals_counts_and_tables_of_contents_have_limits(
     path = make_zip({f"{n}.png": b"x" * 1000 for n in range(5)})
     for module, limit, value, words in (
         (archive_source, "MAX_TOTAL_BYTES", 4999, "at most 0 MiB"),
-        (archive_zip_directory, "MAX_DIRECTORY_BYTES", 100, "table of contents"),
+        (zip_directory, "MAX_DIRECTORY_BYTES", 100, "table of contents"),
         (entry_names, "MAX_ENTRIES", 4, "more than 4 files"),
     ):
         with monkeypatch.context() as patch:

@@ -11,7 +11,6 @@ import pytest
 import tifffile
 from PIL import Image
 
-from engine.datasets import decode_errors
 from engine.datasets.decode import (
     PictureHeader,
     count_pixels,
@@ -21,7 +20,8 @@ from engine.datasets.decode import (
     read_header,
     read_image,
 )
-from engine.datasets.decode_png import deep_samples, is_deep_color
+from engine.datasets.decode import errors as decode_errors
+from engine.datasets.decode.deep_png import deep_samples, is_deep_color
 from engine.errors import BadData
 
 Encode = Callable[..., bytes]

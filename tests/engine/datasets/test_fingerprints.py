@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from engine.datasets.fingerprints import find_twins, fingerprint, likeness, pixel_hash
+from engine.datasets.quality.fingerprints import find_twins, fingerprint, likeness, pixel_hash
 
 Pixels = NDArray[np.uint8]
 

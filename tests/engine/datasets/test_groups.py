@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.datasets.groups import (
+from engine.datasets.plan import GroupPlan
+from engine.datasets.splits.groups import (
     MAX_NAME_CHARS,
     GroupProposal,
     group_names,
     one_sequence,
     propose_groups,
 )
-from engine.datasets.plan import GroupPlan
 from engine.errors import BadSetting
 
 AUTO = GroupPlan()

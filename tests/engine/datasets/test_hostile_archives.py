@@ -20,14 +20,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.datasets import (
-    archive_source,
-    archive_tar,
-    archive_tar_headers,
-    archive_zip_directory,
-    entry_names,
-)
-from engine.datasets.archive import open_source
+from engine.datasets.archive import entry_names, open_source, tar_headers, tar_reader, zip_directory
+from engine.datasets.archive import source as archive_source
 from engine.errors import BadArchive, NotFound
 from tests.engine.datasets.hostile import (
     DEFLATED,
@@ -67,9 +61,9 @@ class Case:
 
 LIMITED = (
     archive_source,
-    archive_tar,
-    archive_tar_headers,
-    archive_zip_directory,
+    tar_reader,
+    tar_headers,
+    zip_directory,
     entry_names,
 )
 """Modules with limits; one may be known to several."""

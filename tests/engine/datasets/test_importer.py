@@ -12,9 +12,9 @@ import tifffile
 from PIL import Image
 
 from engine.datasets import importer, sample_writer
-from engine.datasets.findings import Finding
 from engine.datasets.importer import import_dataset
 from engine.datasets.plan import ImagePlan, ImportPlan, parse_plan
+from engine.datasets.quality.findings import Finding
 from engine.errors import BadArchive, BadData, BadInput, Refused, Stopped, WorkbenchError
 from engine.notes import Note
 from engine.pictures.masks import read_index_png

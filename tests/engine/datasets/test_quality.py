@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.datasets.alignment import Alignment
-from engine.datasets.findings import SEVERITIES
 from engine.datasets.quality import Finding, Fix, SampleFacts, find_problems
+from engine.datasets.quality.alignment import Alignment
+from engine.datasets.quality.findings import SEVERITIES
 from engine.notes import Note
 from engine.store.datasets import ClassEntry, Sample
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from engine.datasets import report
-from engine.datasets.findings import Finding
+from engine.datasets.quality.findings import Finding
 from engine.datasets.report import ARCHIVE_KEYS, build_report, class_share, listed
 from engine.notes import Note
 from engine.store.datasets import ClassEntry, Sample

@@ -10,8 +10,8 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from engine.datasets.fingerprints import pixel_hash
-from engine.datasets.sample_facts import SampleFacts, measure, object_sizes
+from engine.datasets.quality.facts import SampleFacts, measure, object_sizes
+from engine.datasets.quality.fingerprints import pixel_hash
 from engine.store.datasets import ClassEntry
 
 Pixels = NDArray[np.uint8]

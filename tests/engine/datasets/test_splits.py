@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from engine.config import SplitConfig
 from engine.datasets.splits import Assignment, Member, leaks, make_split, split_of_run
-from engine.datasets.units import find_units, take_units
+from engine.datasets.splits.units import find_units, take_units
 from engine.errors import BadData, BadSetting
 from engine.store.datasets import Sample
 

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from engine.datasets.pairing import Pair, Proposal, choose, propose
+from engine.datasets.archive.entry_names import is_junk
+from engine.datasets.pairing import Pair, Proposal, choose, is_picture, propose
 from engine.datasets.plan import PairingPlan
 from engine.errors import BadData, BadSetting
 
@@ -60,6 +61,14 @@ def test_hidden_files_beside_pictures_are_no_pictures() -> None:
     assert set(found.ignored) == set(junk)
 
 
+@pytest.mark.parametrize("name", [".x/1.png", "a/._1.png", "__macosx/1.png", "Thumbs.db/1.PNG"])
+def test_what_archives_skip_is_no_picture(name: str) -> None:
+    assert is_junk(name)
+    assert not is_picture(name)
+    assert is_picture("x/1.PNG")
+    assert not is_picture("x/1.png.txt")
+
+
 def test_an_image_with_the_same_mask_in_two_formats_is_left_to_the_person() -> None:
     names = [*names_of("images", "masks"), "masks/1.tif"]
     best = propose(names).proposals[0]
@@ -101,7 +110,7 @@ def test_numbers_in_shared_beginnings_and_endings_are_never_ignored() -> None:
     for image, mask in (("p1_{}", "p2_{}"), ("{}_p1", "{}_p2")):
         names = [f"images/{image.format(n)}.png" for n in (3, 4)]
         names += [f"masks/{mask.format(n)}.png" for n in (3, 4)]
-        with pytest.raises(BadData, match="None of the 4 pictures"):
+        with pytest.raises(BadData, match=r"No picture could be paired with a mask\. Pictures: 4;"):
             propose(names)
 
 
@@ -181,6 +190,35 @@ def test_equal_rivals_say_that_a_person_has_to_choose() -> None:
     assert found[0].confidence == found[1].confidence < 0.9
 
 
+@pytest.mark.parametrize("num", [2, 3])
+def test_one_of_several_sets_is_taken_and_the_doubt_says_so(num: int) -> None:
+    folders = [f"masks/{name}" for name in ("kidney", "liver", "spleen")[:num]]
+    found = propose(names_of("images", *folders)).proposals
+    assert len(found) == num
+    for proposal in found:
+        assert f"other sets of masks, too ({num - 1})" in doubts(proposal)
+        assert "sets cannot be combined yet" in doubts(proposal)
+        assert all(len(pair.masks) == 1 for pair in proposal.pairs)
+
+
+@pytest.mark.parametrize(
+    ("folders", "says"),
+    [
+        (("A", "B"), ("“B” of the images “A”", "Folders “A” and “B”")),
+        (("701_StillsRaw", "Labeled Ok"), ("“Labeled Ok” of", "“701_StillsRaw” and “Labeled Ok”")),
+        (("Tr/T1", "Tr/T2", "Tr/Seg"), ("“Seg/….png” of the images “T1/….png”", "called “Seg”")),
+        (("Images", "Masks/Left Lung", "Masks/Right"), ("“Masks/Left Lung/….png”", "“Masks”")),
+    ],
+)
+def test_folders_are_called_as_they_are_written(
+    folders: tuple[str, ...], says: tuple[str, str]
+) -> None:
+    found = propose(names_of(*folders)).proposals
+    shown = [(str(proposal.title), str(proposal.reason)) for proposal in found]
+    assert any(says[0] in title and says[1] in reason for title, reason in shown)
+    assert not any("#" in text for both in shown for text in both)
+
+
 def test_images_of_two_kinds_are_two_proposals() -> None:
     found = propose(names_of("t1", "t2", "seg")).proposals
     assert [pair.image for proposal in found for pair in proposal.pairs[:1]] == [
@@ -188,6 +226,7 @@ def test_images_of_two_kinds_are_two_proposals() -> None:
         "t2/0.png",
     ]
     assert all("several kinds" in doubts(proposal) for proposal in found)
+    assert all("images of the others count as without a partner" in doubts(one) for one in found)
 
 
 def test_without_any_word_the_guess_is_given_both_ways_round() -> None:
@@ -278,7 +317,7 @@ def test_without_pairs_the_message_says_what_was_found(
 
 
 def test_without_pictures_the_message_names_another_file() -> None:
-    with pytest.raises(BadData, match=r"no pictures among the 2 files, such as “a\.npy”"):
+    with pytest.raises(BadData, match=r"no pictures among the files \(2\), such as “a\.npy”"):
         propose(["b.txt", "a.npy"])
     with pytest.raises(BadData, match="no pictures"):
         propose([])

@@ -9,7 +9,8 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from engine.datasets.archive_source import (
+from engine.datasets.archive.entry_names import checked_entries, decode_names
+from engine.datasets.archive.source import (
     ArchiveFile,
     Source,
     check_file_size,
@@ -18,9 +19,8 @@ from engine.datasets.archive_source import (
     damaged_file,
     look_up,
 )
-from engine.datasets.archive_tar_headers import BLOCK_BYTES, TarMember, is_tar, read_headers
+from engine.datasets.archive.tar_headers import BLOCK_BYTES, TarMember, is_tar, read_headers
 from engine.datasets.disk import disk_errors
-from engine.datasets.entry_names import checked_entries, decode_names
 from engine.errors import BadArchive
 
 MAX_XZ_MEMORY_BYTES = 128 * 1024**2

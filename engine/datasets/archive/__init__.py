@@ -9,17 +9,17 @@ harmless but no data is left out, and told in `Source.skipped`.
 from contextlib import ExitStack
 from pathlib import Path
 
-from engine.datasets.archive_folder import FolderSource
-from engine.datasets.archive_source import ArchiveFile, Source
-from engine.datasets.archive_tar import TarSource, compression_of, unpacked
-from engine.datasets.archive_tar_headers import is_tar
-from engine.datasets.archive_zip import ZipSource
-from engine.datasets.archive_zip_directory import (
+from engine.datasets.archive.entry_names import Skipped, printable
+from engine.datasets.archive.folder import FolderSource
+from engine.datasets.archive.source import ArchiveFile, Source
+from engine.datasets.archive.tar_headers import is_tar
+from engine.datasets.archive.tar_reader import TarSource, compression_of, unpacked
+from engine.datasets.archive.zip_directory import (
     has_end_record,
     is_called_like_a_part,
     split_zip,
 )
-from engine.datasets.entry_names import Skipped, printable
+from engine.datasets.archive.zip_reader import ZipSource
 from engine.errors import BadArchive
 
 __all__ = ["Skipped", "Source", "open_source"]

@@ -11,7 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.config import SplitConfig
-from engine.datasets.units import Parts, check_units, find_units, size_of, stratified, take_units
+from engine.datasets.splits.units import (
+    Parts,
+    check_units,
+    find_units,
+    size_of,
+    stratified,
+    take_units,
+)
 from engine.errors import BadData, BadSetting
 from engine.store.datasets import Sample, SplitName
 from engine.store.runs import SPLIT_NAMES, Split

@@ -14,8 +14,8 @@ from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from engine.datasets.alignment import Alignment, measure_alignment
-from engine.datasets.fingerprints import fingerprint
+from engine.datasets.quality.alignment import Alignment, measure_alignment
+from engine.datasets.quality.fingerprints import fingerprint
 from engine.scores.counts import IGNORED_INDEX
 from engine.store.datasets import ClassEntry
 
@@ -67,7 +67,7 @@ class SampleFacts:
     mask_hash: str
     """Hexadecimal; equal for equal masks."""
     fingerprint: str
-    """Of the image; see `engine.datasets.fingerprints`."""
+    """Of the image; see `engine.datasets.quality.fingerprints`."""
 
     def to_dict(self) -> dict[str, Any]:
         """The facts as JSON types."""

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from engine.datasets.archive_source import ArchiveFile, damaged_archive
-from engine.datasets.entry_names import MAX_LISTED, printable, too_many_entries
+from engine.datasets.archive.entry_names import MAX_LISTED, printable, too_many_entries
+from engine.datasets.archive.source import ArchiveFile, damaged_archive
 from engine.errors import BadArchive
 
 MAX_DIRECTORY_BYTES = 64 * 1024**2

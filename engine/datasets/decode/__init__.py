@@ -10,17 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from engine.datasets.decode_errors import (
+from engine.datasets.decode.deep_png import (
+    bit_depth,
+    deep_samples,
+    is_deep_color,
+    num_deep_channels,
+)
+from engine.datasets.decode.errors import (
     DECODER_ERRORS,
     check_not_empty,
     check_size,
     checked_page,
     decoder_errors,
 )
-from engine.datasets.decode_pixels import RawMask, mask_of_samples, to_8_bit
-from engine.datasets.decode_png import bit_depth, deep_samples, is_deep_color, num_deep_channels
-from engine.datasets.decode_tiff import TiffPicture, TiffValues, is_tiff
-from engine.datasets.decode_turns import turned
+from engine.datasets.decode.pixels import RawMask, mask_of_samples, to_8_bit
+from engine.datasets.decode.tiff import TiffPicture, TiffValues, is_tiff
+from engine.datasets.decode.turns import turned
 from engine.errors import BadData
 
 __all__ = [

@@ -19,8 +19,8 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from engine.datasets.decode_errors import MAX_PAGE_BYTES, check_size, checked_page, too_large
-from engine.datasets.decode_turns import turned, unturned
+from engine.datasets.decode.errors import MAX_PAGE_BYTES, check_size, checked_page, too_large
+from engine.datasets.decode.turns import turned, unturned
 from engine.errors import BadData
 
 MAX_PAGES = 100_000

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from engine.datasets.findings import Finding, Fix, Severity
-from engine.datasets.fingerprints import pixel_hash
-from engine.datasets.sample_facts import SampleFacts
+from engine.datasets.quality.facts import SampleFacts
+from engine.datasets.quality.findings import Finding, Fix, Severity
+from engine.datasets.quality.fingerprints import pixel_hash
 from engine.notes import Note
 from engine.store.datasets import Sample
 

@@ -6,8 +6,8 @@ from itertools import compress
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.datasets.findings import Finding, Fix
-from engine.datasets.sample_facts import SampleFacts
+from engine.datasets.quality.facts import SampleFacts
+from engine.datasets.quality.findings import Finding, Fix
 from engine.notes import Note
 from engine.store.datasets import ClassEntry, Sample
 from engine.store.runs import SPLIT_NAMES

@@ -4,7 +4,8 @@ import stat
 import zlib
 from collections.abc import Iterator
 
-from engine.datasets.archive_source import (
+from engine.datasets.archive.entry_names import checked_entries, decode_names, printable
+from engine.datasets.archive.source import (
     ArchiveFile,
     Source,
     check_file_size,
@@ -13,13 +14,12 @@ from engine.datasets.archive_source import (
     look_up,
     not_a_file,
 )
-from engine.datasets.archive_zip_directory import (
+from engine.datasets.archive.zip_directory import (
     LOCAL_HEADER,
     ZipMember,
     read_directory,
     shared_bytes,
 )
-from engine.datasets.entry_names import checked_entries, decode_names, printable
 from engine.errors import BadArchive
 
 _ENCRYPTED_FLAGS = 0x1 | 0x40 | 0x2000

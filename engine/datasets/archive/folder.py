@@ -5,7 +5,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from engine.datasets.archive_source import (
+from engine.datasets.archive.entry_names import checked_entries, printable, reason_to_skip
+from engine.datasets.archive.source import (
     MAX_FILE_BYTES,
     Source,
     check_file_size,
@@ -13,7 +14,6 @@ from engine.datasets.archive_source import (
     look_up,
     not_a_file,
 )
-from engine.datasets.entry_names import checked_entries, printable, reason_to_skip
 
 
 class FolderSource(Source):

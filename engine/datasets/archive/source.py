@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import IO, Any, Self, TypeVar
 
-from engine.datasets.entry_names import Skipped, printable
+from engine.datasets.archive.entry_names import Skipped, printable
 from engine.errors import BadArchive, NotFound
 
 MAX_FILE_BYTES = 256 * 1024**2

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.datasets.class_findings import class_findings
-from engine.datasets.copy_findings import copy_findings
-from engine.datasets.findings import SEVERITIES, Finding, Fix, Severity
-from engine.datasets.fingerprints import find_twins, likeness
-from engine.datasets.groups import one_sequence, propose_groups
-from engine.datasets.sample_facts import SPECK_PX, SampleFacts, measure
+from engine.datasets.quality.class_findings import class_findings
+from engine.datasets.quality.copy_findings import copy_findings
+from engine.datasets.quality.facts import SPECK_PX, SampleFacts, measure
+from engine.datasets.quality.findings import SEVERITIES, Finding, Fix, Severity
+from engine.datasets.quality.fingerprints import find_twins, likeness
+from engine.datasets.splits.groups import one_sequence, propose_groups
 from engine.notes import Note
 from engine.store.datasets import ClassEntry, Sample
 

@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from engine.datasets.archive_source import ArchiveFile, damaged_archive, not_a_file
-from engine.datasets.entry_names import MAX_LISTED, printable, too_many_entries
+from engine.datasets.archive.entry_names import MAX_LISTED, printable, too_many_entries
+from engine.datasets.archive.source import ArchiveFile, damaged_archive, not_a_file
 from engine.errors import BadArchive
 
 BLOCK_BYTES = 512
