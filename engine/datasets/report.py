@@ -15,9 +15,9 @@ MAX_LISTED = 1000
 """Names listed in a report; the counts beside them are complete."""
 
 _LEFT_OUT = {
-    "unmatched": "{num} pictures have no partner and were left out, such as “{example}”.",
-    "ambiguous": "{num} images have several possible masks and were left out, such as “{example}”.",
-    "skipped": "{num} files were skipped, such as “{example}”; the reasons are listed.",
+    "unmatched": "Pictures without a partner, left out: {num}, such as “{example}”.",
+    "ambiguous": "Images with several possible masks, left out: {num}, such as “{example}”.",
+    "skipped": "Files skipped: {num}, such as “{example}”; the reasons are listed.",
 }
 """Lists of an archive's report, and what a finding says of each."""
 

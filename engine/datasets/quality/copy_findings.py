@@ -33,7 +33,7 @@ def _conflicting_duplicates(samples: Sequence[Sample], facts: _Facts) -> Iterato
     if clusters:
         first, second = clusters[0][:2]
         note = Note(
-            "{num} images occur several times with different masks, such as “{first}” and "
+            "Images that occur several times with different masks: {num}, such as “{first}” and "
             "“{second}”. Keep the right one.",
             {"num": len(clusters), "first": first[0].name, "second": second[0].name},
         )
@@ -54,7 +54,7 @@ def _exact_duplicates(samples: Sequence[Sample], facts: _Facts) -> Iterator[Find
             surplus += [sample.position for sample in in_order[1:]]
     if clusters:
         note = Note(
-            "{num} images occur several times with the same mask, such as “{first}” and "
+            "Images that occur several times with the same mask: {num}, such as “{first}” and "
             "“{second}”; each counts several times.",
             {
                 "num": len(clusters),

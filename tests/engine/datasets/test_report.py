@@ -116,9 +116,9 @@ def test_what_was_left_out_is_a_warning_with_an_example() -> None:
     }
     found = stored(archive=archive)
     unmatched, ambiguous, skipped, doubt = sentences(found["warnings"])
-    assert "2000 pictures have no partner" in unmatched and "“a.png”" in unmatched
-    assert "1 images have several possible masks" in ambiguous and "“c.png”" in ambiguous
-    assert "2 files were skipped" in skipped and "“broken.png”" in skipped
+    assert "without a partner, left out: 2000" in unmatched and "“a.png”" in unmatched
+    assert "several possible masks, left out: 1" in ambiguous and "“c.png”" in ambiguous
+    assert "Files skipped: 2" in skipped and "“broken.png”" in skipped
     assert doubt == "Is {b} a mask?"
     keys = [each["key"] for each in found["findings"]]
     assert keys == ["unmatched", "ambiguous", "skipped", "pairing"]
