@@ -491,9 +491,11 @@ def test_file_can_be_chosen_with_the_keyboard_and_dropped(
     page: Page, home: Path, tmp_path: Path
 ) -> None:
     path = make(tmp_path, "keyboard.zip", 100)
-    page.get_by_role("button", name="choose").focus()
+    button = page.get_by_role("button", name="choose")
+    button.focus()
+    expect(button).to_be_focused()
     with page.expect_file_chooser() as chooser:
-        page.keyboard.press("Enter")
+        button.press("Enter")
     assert chooser.value.is_multiple()
     chooser.value.set_files(path)
     arrived(page, home, path)

@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import hashlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -348,7 +349,9 @@ def send_by_hand(app: Starlette, path: str, headers: dict[str, str], *messages: 
         "query_string": b"offset=8",
         "headers": [(k.lower().encode(), v.encode()) for k, v in headers.items()],
     }
-    asyncio.run(app(scope, receive, send))
+    # In a thread: the browser tests leave a loop running in this one.
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(lambda: asyncio.run(app(scope, receive, send))).result()
     return answered
 
 
