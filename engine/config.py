@@ -7,7 +7,7 @@ mean the same.
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
@@ -19,6 +19,9 @@ _MAX_HELD_OUT_SHARE = 0.8
 CONFIG_VERSION: Literal[1] = 1
 
 RecipeName = Literal["tutorial", "quick"]
+
+
+P = TypeVar("P", bound="Part")
 
 
 class Part(BaseModel):
@@ -210,6 +213,22 @@ def recipe(name: str) -> TrainConfig:
             "There is no recipe “{name}”. Recipes: {known}.", name=name, known=", ".join(RECIPES)
         )
     return RECIPES[name]  # type: ignore[index]
+
+
+def parse_part(kind: type[P], values: Mapping[str, Any], message: str) -> P:
+    """A validated part from nested plain values.
+
+    Args:
+        message: what to say when it cannot be used; `{problems}` stands for what is wrong.
+
+    Raises:
+        BadSetting: a value is out of range, of the wrong kind, or unknown.
+    """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        problems = "; ".join(problem_sentence(detail) for detail in error.errors())
+        raise BadSetting(message, problems=problems) from None
 
 
 def parse_config(values: Mapping[str, Any]) -> TrainConfig:

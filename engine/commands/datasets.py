@@ -54,15 +54,16 @@ def inspect_(settings: Settings, options: argparse.Namespace) -> int:
     show = progress_line()
     plan = with_plan_changes(_read_plan(options.plan), assignments(options.set))
     with open_source(options.path) as source:
-        chosen = choose(source.names(), plan.pairing)
+        known = propose(source.names())
+        chosen = choose(source.names(), plan.pairing, known)
         # First, because they help most where the masks cannot be understood.
-        for proposal in propose(source.names()).proposals:
+        for proposal in known.proposals:
             mark = "→" if proposal.key == chosen.key else " "
             print(
                 f"{mark} {proposal.key}: {proposal.title} ({len(proposal.pairs)} pairs, "
                 f"confidence {proposal.confidence:.0%}). {proposal.reason}"
             )
-        found = inspect(source, plan.pairing, lambda share: show("reading", share))
+        found = inspect(source, plan.pairing, chosen, lambda share: show("reading", share))
     plan = plan.model_copy(update={"pairing": found.plan.pairing, "masks": found.plan.masks})
     assert plan.masks is not None, "an inspection always proposes what the masks mean"
     for note in (*found.notes, *suspicions(found.statistics, plan.masks)):

@@ -24,7 +24,7 @@ from engine.datasets.decode import PictureHeader
 from engine.datasets.disk import disk_errors
 from engine.datasets.inspection import Inspection, Progress, ShouldStop, inspect
 from engine.datasets.masks import MaskReader, class_entries
-from engine.datasets.pairing import Pair, choose
+from engine.datasets.pairing import Pair, Proposal, choose
 from engine.datasets.parallel import for_each
 from engine.datasets.plan import ImportPlan
 from engine.datasets.sample_writer import SampleWriter, Written
@@ -71,9 +71,11 @@ def import_dataset(
     wished = plan or ImportPlan()
     # What must be unpacked goes to the home's disk: the system's own may be small.
     with open_source(source_path, scratch=workbench.settings.home) as source:
+        proposal = choose(source.names(), wished.pairing)
         found = inspect(
             source,
             wished.pairing,
+            proposal,
             lambda share: progress("reading", READING_SHARE * share),
             should_stop,
         )
@@ -81,6 +83,7 @@ def import_dataset(
             workbench,
             source,
             found,
+            proposal,
             wished,
             name=name,
             actor=actor,
@@ -93,6 +96,7 @@ def import_source(
     workbench: Workbench,
     source: Source,
     found: Inspection,
+    proposal: Proposal,
     plan: ImportPlan,
     *,
     name: str,
@@ -101,6 +105,9 @@ def import_source(
     should_stop: ShouldStop = lambda: False,
 ) -> Dataset:
     """Import what an inspection has looked at, under a plan for the same pairing.
+
+    Args:
+        proposal: the reading of the names that was looked at.
 
     Raises:
         BadData: no pair can be used.
@@ -112,7 +119,9 @@ def import_source(
     dataset_id = new_id()
     folder_key = f"datasets/{dataset_id}"
     with disk_errors(), workbench.files.staging(folder_key) as folder:
-        written, assembled = _write_dataset(source, found, plan, folder, progress, should_stop)
+        written, assembled = _write_dataset(
+            source, found, proposal, plan, folder, progress, should_stop
+        )
     content_hash = _content_hash(written, assembled.classes)
     same_content = datasets.with_content(workbench.database, content_hash)
     with workbench.files.removed_on_error(folder_key):
@@ -134,6 +143,7 @@ def import_source(
 def _write_dataset(
     source: Source,
     found: Inspection,
+    proposal: Proposal,
     plan: ImportPlan,
     folder: Path,
     progress: Progress,
@@ -141,7 +151,6 @@ def _write_dataset(
 ) -> tuple[list[Written], Assembled]:
     """Write the files of all samples that can be used, and judge them together."""
     assert plan.masks is not None
-    proposal = choose(found.names, plan.pairing)
     pairs, skipped = expand_pages(proposal.pairs, found.headers)
     classes = class_entries(plan.masks)
     writer = SampleWriter(

@@ -20,7 +20,7 @@ from engine.datasets.decode import (
     read_header,
 )
 from engine.datasets.masks import MaskStatistics, MaskSurvey, learn_masks, survey_mask
-from engine.datasets.pairing import Pair, Proposal, choose, is_picture
+from engine.datasets.pairing import Pair, Proposal, is_picture
 from engine.datasets.parallel import PixelBudget, for_each
 from engine.datasets.plan import ImportPlan, PairingPlan
 from engine.errors import BadData, BadInput, Stopped
@@ -96,21 +96,20 @@ class _Looked:
 def inspect(
     source: Source,
     pairing: PairingPlan,
+    proposal: Proposal,
     progress: Progress = lambda share: None,
     should_stop: ShouldStop = lambda: False,
 ) -> Inspection:
     """Look into an archive.
 
     Args:
-        pairing: which reading of the names to take.
+        pairing: which reading of the names is asked for.
+        proposal: that reading, as `pairing.choose` gives it.
 
     Raises:
         BadData: nothing pairs, no pair can be read, or the masks hold nothing to learn.
-        BadSetting: there is no such reading, or its patterns cannot be used.
         Stopped: `should_stop` said so.
     """
-    names = source.names()
-    proposal = choose(names, pairing)
     _check_any(proposal)
     budget = PixelBudget()
     headers: dict[str, PictureHeader] = {}
@@ -145,7 +144,7 @@ def inspect(
     if not pairing.image_pattern:
         pairing = PairingPlan(proposal=proposal.key)
     return Inspection(
-        names=tuple(names),
+        names=tuple(source.names()),
         skipped=tuple(skipped),
         headers=headers,
         statistics=statistics,

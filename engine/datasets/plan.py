@@ -7,9 +7,9 @@ gives the same dataset. Every part is a `Part` as in `engine.config`.
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from engine.config import Part, SplitConfig, problem_sentence
+from engine.config import Part, SplitConfig, parse_part
 from engine.errors import BadSetting
 
 PLAN_VERSION: Literal[1] = 1
@@ -112,11 +112,7 @@ def parse_plan(values: Mapping[str, Any]) -> ImportPlan:
     Raises:
         BadSetting: a value is out of range, of the wrong kind, or unknown.
     """
-    try:
-        return ImportPlan.model_validate(values)
-    except ValidationError as error:
-        problems = "; ".join(problem_sentence(detail) for detail in error.errors())
-        raise BadSetting("The import plan cannot be used: {problems}.", problems=problems) from None
+    return parse_part(ImportPlan, values, "The import plan cannot be used: {problems}.")
 
 
 def with_plan_changes(plan: ImportPlan, changes: Mapping[str, str]) -> ImportPlan:

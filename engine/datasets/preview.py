@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.datasets.archive import Source
-from engine.datasets.decode import PictureHeader, decode_mask, image_turns, read_image
+from engine.datasets.decode import PictureHeader, image_turns
 from engine.datasets.masks import MaskReader, class_entries
 from engine.datasets.pairing import Pair
 from engine.datasets.plan import ImportPlan
-from engine.datasets.sample_writer import fitted, is_close
+from engine.datasets.sample_writer import fitted, is_close, mask_colors, pair_image, pair_mask
 from engine.errors import BadInput
 from engine.notes import Note
 from engine.pictures.thumbnails import mask_thumbnail_png, thumbnail_webp
@@ -68,28 +68,16 @@ def preview(
         return Preview(image_webp=None, mask_png=None, note=too_large)
     image_webp = None
     try:
-        image = read_image(
-            source.read(pair.image),
-            pair.image,
-            page=pair.page,
-            channels=plan.images.channels,
-            upright=image_turns(headers[pair.image], headers[pair.masks[0]]),
-        )
+        image = pair_image(source.read(pair.image), pair, headers, plan.images)
         image_webp = thumbnail_webp(image.pixels, longest_side_px)
-        raws = [decode_mask(source.read(name), name, page=pair.page) for name in pair.masks]
-        mask = MaskReader(plan.masks).read(raws, pair.masks[0])
+        mask = pair_mask(source, pair, MaskReader(plan.masks))
         pixels, coded, remark = fitted(pair, image.pixels, mask.coded, plan.images)
     except BadInput as error:
         return Preview(image_webp=image_webp, mask_png=None, note=Note(error.message, error.facts))
     if pixels.shape != image.pixels.shape:
         image_webp = thumbnail_webp(pixels, longest_side_px)
-    classes = class_entries(plan.masks)
-    mask_png = mask_thumbnail_png(
-        coded,
-        [entry.color for entry in classes],
-        [entry.index for entry in classes if entry.background],
-        longest_side_px,
-    )
+    colors, background = mask_colors(class_entries(plan.masks))
+    mask_png = mask_thumbnail_png(coded, colors, background, longest_side_px)
     return Preview(image_webp=image_webp, mask_png=mask_png, note=remark)
 
 

@@ -23,7 +23,7 @@ from engine.datasets.decode import (
     image_turns,
     read_image,
 )
-from engine.datasets.masks import MaskReader, count_classes
+from engine.datasets.masks import MaskReader, ReadMask, count_classes
 from engine.datasets.pairing import Pair
 from engine.datasets.parallel import PixelBudget
 from engine.datasets.plan import ImagePlan
@@ -62,8 +62,6 @@ class Written:
     facts: SampleFacts
     digest: bytes
     """Fingerprint of its name, its pixels and its mask."""
-    num_snapped: int
-    """Pixels of the mask that were no exact value of a class."""
     remarks: tuple[Note, ...]
     """What had to be changed or left out."""
 
@@ -108,17 +106,8 @@ class SampleWriter:
         image_data = self._source.read(pair.image)
         # Masks of single objects are decoded one by one; two are held at the same time.
         with self._budget.holding(3 * count_pixels(image_data)):
-            image = read_image(
-                image_data,
-                pair.image,
-                page=pair.page,
-                channels=self._images.channels,
-                upright=image_turns(self._headers[pair.image], self._headers[pair.masks[0]]),
-            )
-            raws = (
-                decode_mask(self._source.read(name), name, page=pair.page) for name in pair.masks
-            )
-            mask = self._reader.read(raws, pair.masks[0], one_per_object=self._one_per_object)
+            image = pair_image(image_data, pair, self._headers, self._images)
+            mask = pair_mask(self._source, pair, self._reader, one_per_object=self._one_per_object)
             pixels, coded, remark = fitted(pair, image.pixels, mask.coded, self._images)
             image_file = self._write_files(number, image, image_data, pixels, coded)
             height, width = coded.shape
@@ -134,7 +123,6 @@ class SampleWriter:
                 mode=self._headers[pair.image].mode,
                 facts=measure(pixels, coded, self._classes, mask.num_instances),
                 digest=_digest(pair, pixels, coded),
-                num_snapped=mask.num_snapped,
                 remarks=tuple(filter(None, (remark, self._dropped_channels(pair, image)))),
             )
 
@@ -161,10 +149,45 @@ class SampleWriter:
         return image_file
 
 
+def pair_image(
+    image_data: bytes, pair: Pair, headers: Mapping[str, PictureHeader], plan: ImagePlan
+) -> DecodedImage:
+    """A pair's image, turned as its mask needs it.
+
+    Raises:
+        BadData: it cannot be read.
+    """
+    return read_image(
+        image_data,
+        pair.image,
+        page=pair.page,
+        channels=plan.channels,
+        upright=image_turns(headers[pair.image], headers[pair.masks[0]]),
+    )
+
+
+def pair_mask(
+    source: Source, pair: Pair, reader: MaskReader, *, one_per_object: bool = False
+) -> ReadMask:
+    """A pair's mask from all its files, which are read one by one; see `MaskReader.read`.
+
+    Raises:
+        BadArchive: a file cannot be read.
+        BadData: a file is no mask, or they do not fit together.
+    """
+    raws = (decode_mask(source.read(name), name, page=pair.page) for name in pair.masks)
+    return reader.read(raws, pair.masks[0], one_per_object=one_per_object)
+
+
+def mask_colors(classes: Sequence[ClassEntry]) -> tuple[list[str], list[int]]:
+    """Colours by class index, and the indices to see the image through: the background's."""
+    colors = [entry.color for entry in classes]
+    return colors, [entry.index for entry in classes if entry.background]
+
+
 def write_mask(folder: Path, number: int, coded: Pixels, classes: Sequence[ClassEntry]) -> None:
     """Write a mask of class indices, shape (H, W), and its thumbnail."""
-    colors = [entry.color for entry in classes]
-    background = [entry.index for entry in classes if entry.background]
+    colors, background = mask_colors(classes)
     mask_file = folder / "masks" / f"{number:06d}.png"
     mask_file.write_bytes(index_png(coded, colors, background))
     thumbnail = folder / "thumbs" / f"{number:06d}.mask.png"

@@ -13,9 +13,9 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from engine.config import Part, SplitConfig, problem_sentence
+from engine.config import Part, SplitConfig, parse_part
 from engine.datasets.assembly import Measured, Origin, assemble
 from engine.datasets.cache import stored_image
 from engine.datasets.disk import disk_errors
@@ -80,11 +80,7 @@ def parse_change(values: Mapping[str, Any]) -> Change:
     Raises:
         BadSetting: a value is out of range, of the wrong kind, or unknown.
     """
-    try:
-        return Change.model_validate(values)
-    except ValidationError as error:
-        problems = "; ".join(problem_sentence(detail) for detail in error.errors())
-        raise BadSetting("The change cannot be made: {problems}.", problems=problems) from None
+    return parse_part(Change, values, "The change cannot be made: {problems}.")
 
 
 def derive(

@@ -7,6 +7,7 @@ from engine.datasets.archive import open_source
 from engine.datasets.disk import disk_errors
 from engine.datasets.importer import READING_SHARE, import_source
 from engine.datasets.inspection import Inspection, inspect
+from engine.datasets.pairing import choose
 from engine.datasets.plan import ImportPlan, parse_plan
 from engine.datasets.versions import derive, parse_change
 from engine.jobs.imports import draft_folder, forget_draft, inspection_key, names_key, source_path
@@ -38,6 +39,7 @@ def run_inspection(workbench: Workbench, job: Job, control: JobControl) -> Endin
         found = inspect(
             source,
             wished.pairing,
+            choose(source.names(), wished.pairing),
             lambda share: control.progress("reading", share),
             control.should_stop,
         )
@@ -63,13 +65,16 @@ def run_import(workbench: Workbench, job: Job, control: JobControl) -> Ending:
     with disk_errors():
         folder.mkdir(parents=True, exist_ok=True)
     with open_source(source_path(workbench, draft), scratch=folder) as source:
+        pairing = (plan or ImportPlan()).pairing
+        proposal = choose(source.names(), pairing)
         found = _inspection_of(workbench, draft, plan)
         begun = 0.0
         if found is None:
             begun = READING_SHARE
             found = inspect(
                 source,
-                (plan or ImportPlan()).pairing,
+                pairing,
+                proposal,
                 lambda share: control.progress("reading", begun * share),
                 control.should_stop,
             )
@@ -77,6 +82,7 @@ def run_import(workbench: Workbench, job: Job, control: JobControl) -> Ending:
             workbench,
             source,
             found,
+            proposal,
             plan or found.plan,
             name=draft.name,
             actor=job.actor,

@@ -66,10 +66,7 @@ def get(database: Database, draft_id: str) -> Draft:
     """
     found = _select(database, schema.drafts.c.id == draft_id)
     if not found:
-        raise NotFound(
-            "There is no import “{draft}”. It has become a dataset, or was discarded.",
-            draft=draft_id,
-        )
+        raise _no_draft(draft_id)
     return found[0]
 
 
@@ -113,10 +110,7 @@ def submit(
             .where(table.c.id == draft_id)
         )
         if status is None:
-            raise NotFound(
-                "There is no import “{draft}”. It has become a dataset, or was discarded.",
-                draft=draft_id,
-            )
+            raise _no_draft(draft_id)
         if status in jobs.LIVE:
             raise Refused("It is being worked on. Wait for its end, or stop it first.")
         job_id = jobs.add_row(connection, kind, {"draft": draft_id, "name": name}, actor)
@@ -130,6 +124,12 @@ def delete(database: Database, draft_id: str) -> None:
     """Forget a draft; a missing one is fine. Its files are the caller's to remove."""
     with database.writing() as connection:
         connection.execute(schema.drafts.delete().where(schema.drafts.c.id == draft_id))
+
+
+def _no_draft(draft_id: str) -> NotFound:
+    return NotFound(
+        "There is no import “{draft}”. It has become a dataset, or was discarded.", draft=draft_id
+    )
 
 
 def _select(database: Database, condition: sa.ColumnElement[bool]) -> list[Draft]:

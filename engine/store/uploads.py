@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -63,15 +63,7 @@ def add(
         if (connection.scalar(sum_of_actor) or 0) + size_bytes > limit_bytes:
             return None
         connection.execute(
-            table.insert().values(
-                id=upload_id,
-                actor=actor,
-                file_name=file_name,
-                size_bytes=size_bytes,
-                created_at=now,
-                touched_at=now,
-                digests=[],
-            )
+            table.insert().values(asdict(upload) | {"digests": list(upload.digests)})
         )
     return upload
 

@@ -2,11 +2,11 @@
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import IO, Any, Self, TypeVar
+from typing import IO, Any, Generic, Self, TypeVar
 
-from engine.datasets.archive.entry_names import Skipped, printable
+from engine.datasets.archive.entry_names import Skipped, checked_entries, printable
 from engine.errors import BadArchive, NotFound
 
 MAX_FILE_BYTES = 256 * 1024**2
@@ -93,6 +93,45 @@ class ArchiveFile:
 
     def close(self) -> None:
         """Close the file; may be called twice."""
+        self._file.close()
+
+
+class PackedSource(Source, Generic[Entry]):
+    """The files of one archive file, told by its table of contents.
+
+    Args:
+        file: becomes the source's, which closes it also where it refuses it.
+
+    Raises:
+        BadArchive: it is damaged, it holds no files, or it holds something unsafe.
+        OSError: the disk fails.
+    """
+
+    def __init__(self, file: ArchiveFile) -> None:
+        super().__init__(file.label)
+        self._file = file
+        try:
+            named, total_bytes = self._listed()
+            self._members, self.skipped = checked_entries(named, self.label)
+            check_total(self.label, file.size_bytes, total_bytes)
+            self._check_members()
+        except BaseException:
+            file.close()
+            raise
+
+    @abstractmethod
+    def _listed(self) -> tuple[Iterable[tuple[str, Entry]], int]:
+        """Every member with its name, and the bytes they unpack to."""
+
+    def _check_members(self) -> None:
+        """Refuse members that a kind of archive may have and that cannot be read."""
+
+    def names(self) -> list[str]:
+        """See `Source`."""
+        return list(self._members)
+
+    def close(self) -> None:
+        """See `Source`."""
         self._file.close()
 
 

@@ -4,15 +4,15 @@ import bz2
 import lzma
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from engine.datasets.archive.entry_names import checked_entries, decode_names
+from engine.datasets.archive.entry_names import decode_names
 from engine.datasets.archive.source import (
     ArchiveFile,
-    Source,
+    PackedSource,
     check_file_size,
     check_total,
     damaged_archive,
@@ -32,32 +32,12 @@ _PACKED_CHUNK_BYTES = 64 * 1024
 _CHUNK_BYTES = 256 * 1024
 
 
-class TarSource(Source):
-    """A plain tar file.
+class TarSource(PackedSource[TarMember]):
+    """A plain tar file."""
 
-    Args:
-        file: becomes the source's, which closes it also where it refuses it.
-
-    Raises:
-        BadArchive: it is damaged, it holds no files, or it holds something unsafe.
-        OSError: the disk fails.
-    """
-
-    def __init__(self, file: ArchiveFile) -> None:
-        super().__init__(file.label)
-        self._file = file
-        try:
-            members = read_headers(file)
-            self._members, self.skipped = checked_entries(_named(members), self.label)
-            total_bytes = sum(member.size_bytes for member in members)
-            check_total(self.label, file.size_bytes, total_bytes)
-        except BaseException:
-            file.close()
-            raise
-
-    def names(self) -> list[str]:
-        """See `Source`."""
-        return list(self._members)
+    def _listed(self) -> tuple[Iterable[tuple[str, TarMember]], int]:
+        members = read_headers(self._file)
+        return _named(members), sum(member.size_bytes for member in members)
 
     def read(self, name: str) -> bytes:
         """See `Source`."""
@@ -70,10 +50,6 @@ class TarSource(Source):
         if len(data) < member.size_bytes:
             raise damaged_file(self.label, name, "it is cut off")
         return data
-
-    def close(self) -> None:
-        """See `Source`."""
-        self._file.close()
 
 
 def compression_of(start: bytes) -> str | None:

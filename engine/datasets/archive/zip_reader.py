@@ -2,14 +2,12 @@
 
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from engine.datasets.archive.entry_names import checked_entries, decode_names, printable
+from engine.datasets.archive.entry_names import decode_names, printable
 from engine.datasets.archive.source import (
-    ArchiveFile,
-    Source,
+    PackedSource,
     check_file_size,
-    check_total,
     damaged_file,
     look_up,
     not_a_file,
@@ -27,34 +25,16 @@ _STORED, _DEFLATED, _AES = 0, 8, 99
 _CHUNK_BYTES = 256 * 1024
 
 
-class ZipSource(Source):
-    """A zip file.
+class ZipSource(PackedSource[ZipMember]):
+    """A zip file."""
 
-    Args:
-        file: becomes the source's, which closes it also where it refuses it.
+    def _listed(self) -> tuple[Iterable[tuple[str, ZipMember]], int]:
+        listed = read_directory(self._file)
+        return _named(listed), sum(member.size_bytes for member in listed)
 
-    Raises:
-        BadArchive: it is damaged, it holds no files, or it holds something unsafe.
-        OSError: the disk fails.
-    """
-
-    def __init__(self, file: ArchiveFile) -> None:
-        super().__init__(file.label)
-        self._file = file
-        try:
-            listed = read_directory(file)
-            self._members, self.skipped = checked_entries(_named(listed), self.label)
-            total_bytes = sum(member.size_bytes for member in listed)
-            check_total(self.label, file.size_bytes, total_bytes)
-            for name, member in self._members.items():
-                _check_member(name, member, self.label)
-        except BaseException:
-            file.close()
-            raise
-
-    def names(self) -> list[str]:
-        """See `Source`."""
-        return list(self._members)
+    def _check_members(self) -> None:
+        for name, member in self._members.items():
+            _check_member(name, member, self.label)
 
     def read(self, name: str) -> bytes:
         """See `Source`."""
@@ -77,10 +57,6 @@ class ZipSource(Source):
         if zlib.crc32(data) != member.crc:
             raise damaged_file(self.label, name, "its checksum is wrong")
         return data
-
-    def close(self) -> None:
-        """See `Source`."""
-        self._file.close()
 
     def _start_of_data(self, name: str, member: ZipMember) -> int:
         """Where a member's data begin, once its own header says the same as the table."""

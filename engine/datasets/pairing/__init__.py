@@ -22,7 +22,6 @@ from engine.datasets.pairing.types import (
     Pair,
     Pairing,
     Proposal,
-    Split,
 )
 
 __all__ = [
@@ -31,7 +30,6 @@ __all__ = [
     "Pair",
     "Pairing",
     "Proposal",
-    "Split",
     "by_patterns",
     "choose",
     "folder_patterns",

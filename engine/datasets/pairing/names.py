@@ -13,7 +13,8 @@ from typing import NamedTuple
 from engine.datasets.archive.entry_names import is_junk
 from engine.datasets.pairing import words
 from engine.datasets.pairing.order import natural_key
-from engine.datasets.pairing.types import PICTURE_SUFFIXES, Split
+from engine.datasets.pairing.types import PICTURE_SUFFIXES
+from engine.store.datasets import SplitName
 
 Tokens = tuple[str, ...]
 SPLIT_MARK = "<split>"
@@ -31,7 +32,7 @@ class Folder:
     marked: tuple[bool, ...]
     """For each of `names`, whether it says mask."""
     role: words.Role | None
-    split: Split | None
+    split: SplitName | None
     place: Tokens
     near_place: Tokens
     """The place without whatever else stands in the names that say image or mask:

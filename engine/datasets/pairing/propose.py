@@ -97,8 +97,11 @@ def _propose(names: Sequence[str]) -> Pairing:
     return Pairing(proposals=tuple(proposals), ignored=tuple(ignored))
 
 
-def choose(names: Sequence[str], plan: PairingPlan) -> Proposal:
+def choose(names: Sequence[str], plan: PairingPlan, known: Pairing | None = None) -> Proposal:
     """The reading that a plan asks for.
+
+    Args:
+        known: what `propose` gave for the names, where that is at hand.
 
     Raises:
         BadData: there are no pictures, or none of them can be paired.
@@ -106,7 +109,7 @@ def choose(names: Sequence[str], plan: PairingPlan) -> Proposal:
     """
     if plan.image_pattern:
         return by_patterns(names, plan.image_pattern, plan.mask_pattern)
-    proposals = propose(names).proposals
+    proposals = (known or propose(names)).proposals
     if plan.proposal is None:
         return proposals[0]
     for proposal in proposals:

@@ -1,11 +1,9 @@
 """What pairing gives: pairs of image and masks, as proposals that a person can choose from."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from engine.notes import Note
-
-Split = Literal["train", "val", "test"]
+from engine.store.datasets import SplitName
 
 PICTURE_SUFFIXES = frozenset(
     {
@@ -24,7 +22,7 @@ class Pair:
     image: str
     masks: tuple[str, ...]
     """One mask, or one for each instance, in natural order; these are merged."""
-    split: Split | None
+    split: SplitName | None
     """What the image's folders say, where they divide the pairs at all."""
     page: int | None = None
     """Page of a multi-page file, set when such a file is expanded."""

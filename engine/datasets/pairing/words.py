@@ -10,7 +10,7 @@ from enum import IntEnum
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from engine.datasets.pairing.types import Split
+from engine.store.datasets import SplitName
 
 
 def _words(text: str) -> frozenset[str]:
@@ -95,14 +95,14 @@ TARGET_WORDS = _with_plurals(
 # As a whole folder name these mean something; within a name they are too ordinary to.
 _IMAGE_FOLDERS = frozenset({"data", "x", "source", "sources", "src"})
 
-_SPLITS: dict[Split, str] = {
+_SPLITS: dict[SplitName, str] = {
     "train": "train training trn entrainement entrenamiento 训练集 训练",
     "val": "val valid validation dev validierung validacion 验证集 验证",
     "test": "test testing tst prueba 测试集 测试",
 }
 SPLIT_WORDS = {word: split for split, words in _SPLITS.items() for word in words.split()}
 # Only glued to another word, as in `imagesTr`.
-_SHORT_SPLIT_WORDS: dict[str, Split] = {"tr": "train", "va": "val", "ts": "test", "te": "test"}
+_SHORT_SPLIT_WORDS: dict[str, SplitName] = {"tr": "train", "va": "val", "ts": "test", "te": "test"}
 
 
 Role = Literal["image", "mask"]
@@ -257,7 +257,7 @@ def is_only_image_words(words: tuple[str, ...]) -> bool:
     return all(word in IMAGE_WORDS or word in SPLIT_WORDS or word == "jpeg" for word in words)
 
 
-def split_of_folder(words: tuple[str, ...]) -> Split | None:
+def split_of_folder(words: tuple[str, ...]) -> SplitName | None:
     """The split that a folder's name says; `train_val` is both, so neither."""
     said = {_split_of(word, words) for word in words} - {None}
     return said.pop() if len(said) == 1 else None
@@ -268,7 +268,7 @@ def is_split(word: str, words: tuple[str, ...]) -> bool:
     return _split_of(word, words) is not None
 
 
-def _split_of(word: str, words: tuple[str, ...]) -> Split | None:
+def _split_of(word: str, words: tuple[str, ...]) -> SplitName | None:
     if word in SPLIT_WORDS:
         return SPLIT_WORDS[word]
     if word in _SHORT_SPLIT_WORDS and not _ROLE_WORDS.isdisjoint(words):

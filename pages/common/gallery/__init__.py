@@ -8,12 +8,10 @@ import json
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, takewhile
-from pathlib import Path
 from typing import Any, Literal
 
-import streamlit as st
-
 from pages.common import formats
+from pages.common.components import component
 
 TEXT_KEYS = (
     "gallery",  # name of the whole for a screen reader: “Samples”
@@ -31,8 +29,6 @@ TEXT_KEYS = (
 """Every word the gallery shows; `texts` must have them all, translated."""
 
 BadgeKind = Literal["gray", "blue", "green", "orange", "red"]
-
-_HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,11 +50,7 @@ class Item:
     """(short word, kind of colour), such as the split and the findings."""
 
 
-_mount = st.components.v2.component(
-    "workbench_gallery",
-    css=(_HERE / "gallery.css").read_text(encoding="utf-8"),
-    js=(_HERE / "gallery.js").read_text(encoding="utf-8"),
-)
+_mount = component("gallery")
 
 
 def gallery(

@@ -119,24 +119,6 @@ function frameOf(grid, [width, height]) {
   return { width: 100 * Math.min(aspect, 1), height: 100 * Math.min(1 / aspect, 1) };
 }
 
-// --- DOM helpers ----------------------------------------------------------------------------
-
-function make(tag, className, attributes = {}) {
-  const element = document.createElement(tag);
-  element.className = className;
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  return element;
-}
-
-function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
-}
-
-function nameOf(element, text) {
-  element.setAttribute("aria-label", text);
-  element.title = text;
-}
-
 // --- Pictures: one <img> that is asked for late and can be given up -------------------------
 
 class Picture {

@@ -4,9 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import streamlit as st
-from pydantic import ValidationError
 
-from engine.config import Part, problem_sentence
+from engine.config import Part, parse_part
 from engine.datasets.plan import ImportPlan, parse_plan
 from engine.errors import BadSetting, Refused, WorkbenchError
 from engine.store import drafts
@@ -36,11 +35,7 @@ def changed(part: T, **values: Any) -> T:
 
 def validated(kind: type[T], values: Mapping[str, Any]) -> T:
     """A part of a plan. Raises `BadSetting` as `changed` does."""
-    try:
-        return kind.model_validate(dict(values))
-    except ValidationError as error:
-        sentence = problem_sentence(error.errors()[0])
-        raise BadSetting(sentence.replace("{", "{{").replace("}", "}}") + ".") from None
+    return parse_part(kind, values, "{problems}.")
 
 
 def apply(

@@ -6,10 +6,9 @@ tab is open, whatever page the tab shows.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-import streamlit as st
+from pages.common.components import component
 
 TEXT_KEYS = (
     "uploader",  # name of the whole for a screen reader: “Upload files”
@@ -46,8 +45,6 @@ TEXT_KEYS = (
 )
 """Every word the uploader shows; `texts` must have them all, translated."""
 
-_HERE = Path(__file__).parent
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unfinished:
@@ -60,11 +57,7 @@ class Unfinished:
     """How much of it has arrived."""
 
 
-_mount = st.components.v2.component(
-    "workbench_uploader",
-    css=(_HERE / "uploader.css").read_text(encoding="utf-8"),
-    js=(_HERE / "uploader.js").read_text(encoding="utf-8"),
-)
+_mount = component("uploader")
 
 
 def uploader(

@@ -6,9 +6,8 @@ with other pictures; only the zoom starts anew with a new image.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
-import streamlit as st
+from pages.common.components import component
 
 TEXT_KEYS = (
     "viewer",  # name of the whole for a screen reader: “Image viewer”
@@ -23,8 +22,6 @@ TEXT_KEYS = (
     "broken",  # “{layer} could not be loaded.”
 )
 """Every word the viewer shows; `texts` must have them all, translated."""
-
-_HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,11 +51,7 @@ class Pane:
     """Native height of the image."""
 
 
-_mount = st.components.v2.component(
-    "workbench_viewer",
-    css=(_HERE / "viewer.css").read_text(encoding="utf-8"),
-    js=(_HERE / "viewer.js").read_text(encoding="utf-8"),
-)
+_mount = component("viewer")
 
 
 def viewer(

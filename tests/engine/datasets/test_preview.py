@@ -32,8 +32,9 @@ class Looked:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.source = open_source(path)
-        self.found = inspect(self.source, PairingPlan())
-        self.pairs = choose(self.found.names, self.found.plan.pairing).pairs
+        proposal = choose(self.source.names(), PairingPlan())
+        self.found = inspect(self.source, PairingPlan(), proposal)
+        self.pairs = proposal.pairs
 
     def __enter__(self) -> "Looked":
         return self
@@ -163,7 +164,7 @@ def test_huge_picture_is_not_decoded_for_a_look(
     looked = look_into(make_zip(pairs(2)))
     name = looked.pairs[0].masks[0]
     huge = replace(looked.found.headers[name], width=10_000, height=5_000)
-    monkeypatch.setattr(module, "read_image", None)
+    monkeypatch.setattr(module, "pair_image", None)
     shown = preview(
         looked.source,
         looked.pairs[0],
