@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from engine.datasets.plan import parse_plan
 from engine.store.datasets import ClassEntry, Dataset, Sample
 from engine.store.runs import SPLIT_NAMES
 from pages.common import links
+from pages.common.review.classes import values_text
 from pages.common.texts import _, split_word
 
 _MAX_BINS = 30
@@ -188,10 +190,12 @@ def _is_for_people(name: str, value: object) -> bool:
 
 
 def value_word(dataset: Dataset, entry: ClassEntry) -> str:
-    """A class's value in the imported masks, as a colour code where colours were meant."""
-    masks = (dataset.plan or {}).get("masks") or {}
-    is_color = masks.get("meaning") == "colors"
-    return f"#{entry.source_value:06x}" if is_color else str(entry.source_value)
+    """What a class is in the imported masks, as the import was told to read them."""
+    masks = parse_plan(dataset.plan).masks if dataset.plan else None
+    if masks is None:
+        return str(entry.source_value)
+    names = {rule.name for rule in masks.classes if entry.source_value in rule.values}
+    return ", ".join(values_text(masks, rule) for rule in masks.classes if rule.name in names)
 
 
 def sizes_words(samples: Sequence[Sample]) -> str:

@@ -110,3 +110,25 @@ def test_csv_holds_what_is_stored_and_only_the_samples_asked_for(dataset):
 def test_sizes_are_said_in_one_number_when_they_agree():
     assert dataset_numbers.sizes_words(SAMPLES[:2]) == "All images have 8×6 pixels."
     assert dataset_numbers.sizes_words(SAMPLES) == "Widths from 6 to 8, heights from 6 to 8 pixels."
+
+
+RULES = [
+    {"name": "background", "color": "#000000", "role": "background", "values": [0]},
+    {"name": "cell", "color": "#e69f00", "role": "class", "values": [1]},
+    {"name": "cell", "color": "#e69f00", "role": "class", "values": [7]},
+]
+
+
+@pytest.mark.parametrize(
+    "masks, expected",
+    [
+        ({"meaning": "values", "classes": RULES}, ["0", "1, 7"]),
+        ({"meaning": "colors", "classes": RULES}, ["#000000", "#000001, #000007"]),
+        ({"meaning": "threshold", "threshold": 40, "classes": RULES[:2]}, ["< 40", "≥ 40"]),
+        (None, ["0", "1"]),
+    ],
+)
+def test_value_of_a_class_is_told_as_the_import_read_it(dataset, masks, expected):
+    read = replace(dataset, plan=masks and {"version": 1, "masks": masks})
+    classes = [replace(entry, source_value=n) for n, entry in enumerate(dataset.classes[:2])]
+    assert [dataset_numbers.value_word(read, entry) for entry in classes] == expected

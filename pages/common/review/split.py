@@ -106,7 +106,9 @@ def grouping_word(by: str) -> str:
 def grouping_meaning(by: str) -> str:
     """What a way to group does, in a sentence."""
     return {
-        "auto": _("What the names say for sure, such as one patient's two eyes, stays together."),
+        "auto": _(
+            "What the names tell, such as a patient's eyes or a video's frames, stays together."
+        ),
         "none": _("Nothing but duplicates stays together."),
         "folder": _("Samples of one folder stay together."),
         "pattern": _("Samples whose names have the same in the first parentheses stay together."),
