@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from engine.commands import datasets, runs
-from engine.config import RECIPES
+from engine.commands import datasets, preflight, runs
+from engine.config import DEFAULT_RECIPE, RECIPES
 from engine.errors import WorkbenchError
 from engine.settings import Settings
 
@@ -81,19 +81,35 @@ def _add_dataset_verbs(verbs: Verbs, as_json: argparse.ArgumentParser) -> None:
 
 
 def _add_run_verbs(verbs: Verbs, as_json: argparse.ArgumentParser) -> None:
-    verb = verbs.add_parser("train", parents=[as_json], help="queue a training")
-    verb.add_argument("dataset", help="id or name of a dataset")
-    verb.add_argument("--recipe", default="tutorial", help=f"one of {', '.join(RECIPES)}")
-    verb.add_argument(
+    fitted = argparse.ArgumentParser(add_help=False)
+    fitted.add_argument("dataset", help="id or name of a dataset")
+    fitted.add_argument(
+        "--recipe",
+        default=DEFAULT_RECIPE,
+        help=f"one of {', '.join(RECIPES)}; default: %(default)s",
+    )
+    fitted.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="change a setting, such as epochs=5; may be repeated",
+        help="change a setting, such as epochs=5 or augment=medium; may be repeated",
     )
+
+    verb = verbs.add_parser("train", parents=[fitted, as_json], help="queue a training")
     verb.add_argument("--name", help="name of the run")
     verb.add_argument("--wait", action="store_true", help="wait for its end")
     verb.set_defaults(command=runs.train)
+
+    verb = verbs.add_parser(
+        "preflight", parents=[fitted, as_json], help="try settings: speed, memory, and more; waits"
+    )
+    verb.add_argument("--overfit", action="store_true", help="can it learn one batch by heart?")
+    verb.add_argument("--rates", action="store_true", help="look for a learning rate")
+    verb.add_argument(
+        "--out", type=Path, metavar="DIR", help="draw training pairs, changed at random, into DIR"
+    )
+    verb.set_defaults(command=preflight.preflight)
 
     verb = verbs.add_parser("runs", parents=[as_json], help="list all runs")
     verb.set_defaults(command=runs.list_runs)

@@ -3,7 +3,11 @@
 The trainer knows no database, and the database no trainer; this module is what both know.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from engine.notes import Note
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,6 +27,8 @@ class EpochRecord:
     """Mean image IoU."""
     val_class_dice: tuple[float | None, ...]
     """Mean Dice of each class, by class index; None for a class that never occurs."""
+    val_class_iou: tuple[float | None, ...] = ()
+    """Mean IoU of each class, alike; () where it was not recorded."""
     learning_rate: float
     """At the epoch's last step."""
     seconds: float
@@ -31,6 +37,14 @@ class EpochRecord:
     """Training images, validation time left out."""
     is_best: bool
     """Whether it became the best checkpoint when it ended."""
+    num_steps: int | None = None
+    """Steps of the optimiser in this epoch. This and what follows is None where unknown."""
+    data_wait_share: float | None = None
+    """Share of the training time in which the device waited for images, 0 to 1."""
+    peak_memory_bytes: int | None = None
+    """Most memory in use so far: of the GPU, or of the process on a CPU."""
+    gpu_utilization: float | None = None
+    """Mean share of the time in which the GPU was busy, 0 to 1; None on a CPU."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,10 +56,20 @@ class StepDone:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Started:
+    """The training is about to take its first step; what was measured and decided until then."""
+
+    facts: Mapping[str, Any]
+    """JSON types; see `engine.training.preflight.Speed`."""
+    notes: tuple[Note, ...] = ()
+    """Remarks on what was decided, such as weights that were not taken over."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class EpochDone:
     """An epoch ended and its checkpoints are on disk."""
 
     record: EpochRecord
 
 
-Event = StepDone | EpochDone
+Event = Started | StepDone | EpochDone

@@ -24,6 +24,8 @@ class Settings:
     """Folder that holds the database, uploads, datasets and runs. `WORKBENCH_HOME`, default `./workbench`."""
     database_url: str
     """SQLAlchemy URL of the store. `WORKBENCH_DATABASE_URL`, default SQLite in the home folder."""
+    weights: Path
+    """Folder with files of pretrained encoder weights. `WORKBENCH_WEIGHTS`, default `weights` in the home folder."""
     worker: WorkerMode = "local"
     """`local`: a worker is started when one is needed. `external`: it runs as its own service. `WORKBENCH_WORKER`."""
     worker_idle_seconds: float = 600.0
@@ -41,7 +43,7 @@ class Settings:
         home = home.expanduser().resolve()
         # The two characters that would end the path within a URL.
         path = str(home / "workbench.db").replace("%", "%25").replace("?", "%3F")
-        return cls(home=home, database_url=f"sqlite:///{path}")
+        return cls(home=home, database_url=f"sqlite:///{path}", weights=home / "weights")
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
@@ -60,6 +62,7 @@ class Settings:
         return cls(
             home=defaults.home,
             database_url=environ.get("WORKBENCH_DATABASE_URL", defaults.database_url),
+            weights=_folder(environ.get("WORKBENCH_WEIGHTS", str(defaults.weights))),
             worker=cast(WorkerMode, worker),
             worker_idle_seconds=_number(
                 environ, "WORKBENCH_WORKER_IDLE_SECONDS", defaults.worker_idle_seconds, "seconds"
@@ -76,6 +79,7 @@ class Settings:
         return {
             "WORKBENCH_HOME": str(self.home),
             "WORKBENCH_DATABASE_URL": self.database_url,
+            "WORKBENCH_WEIGHTS": str(self.weights),
             "WORKBENCH_WORKER": self.worker,
             "WORKBENCH_WORKER_IDLE_SECONDS": str(self.worker_idle_seconds),
             "WORKBENCH_UPLOAD_QUOTA_GIB": str(self.upload_quota_gib),
@@ -102,4 +106,8 @@ def _number(environ: Mapping[str, str], name: str, default: float, unit: str) ->
 
 def _folders(text: str) -> tuple[Path, ...]:
     named = (name for name in text.split(os.pathsep) if name)
-    return tuple(dict.fromkeys(Path(name).expanduser().resolve() for name in named))
+    return tuple(dict.fromkeys(map(_folder, named)))
+
+
+def _folder(name: str) -> Path:
+    return Path(name).expanduser().resolve()

@@ -1,26 +1,15 @@
-"""Train: choose a dataset and a recipe, change what you like, queue it."""
+"""Train: choose a dataset and a recipe, see what will happen, change what you like, queue it."""
 
 import streamlit as st
 
-from engine.config import RECIPES, config_warnings, with_changes
-from engine.datasets.splits import leaks
-from engine.errors import Refused, WorkbenchError
-from engine.jobs.queue import checked_split, config_parameters, submit_training
+from engine.config import DEFAULT_RECIPE
+from engine.errors import WorkbenchError
+from engine.jobs.queue import submit_training
 from pages.common import formats, links, reads
 from pages.common.parts import empty_state
-from pages.common.settings_form import changed_settings, settings_form
-from pages.common.texts import _, error_text
-
-RECIPE_NOTES = {
-    "tutorial": _(
-        "The plain U-Net of the PyTorch tutorial: 256×256, four levels from 64 to 512 channels, "
-        "binary cross-entropy, Adam. The baseline to beat; slow on a CPU."
-    ),
-    "quick": _(
-        "A small U-Net with batch normalisation, Dice + cross-entropy and flips: useful overlays "
-        "within minutes, on a CPU too."
-    ),
-}
+from pages.common.texts import _, error_text, recipe_notes
+from pages.common.train import fields, outlook, trials
+from pages.common.train.form import read_form
 
 st.title(_("Train"))
 datasets = {dataset.id: dataset for dataset in reads.all_datasets()}
@@ -33,8 +22,8 @@ if not datasets:
         st.page_link(links.DATASETS, label=_("Go to Datasets"), icon=":material/photo_library:")
     st.stop()
 
-form, aside = st.columns([3, 1], gap="large")
-with form:
+settings, aside = st.columns([11, 4], gap="large")
+with settings:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         dataset_id = st.selectbox(
             _("Dataset"),
@@ -48,79 +37,68 @@ with form:
             on_change=links.remember,
             args=("dataset", "train_dataset"),
         )
-        chosen_recipe = st.segmented_control(
-            _("Recipe"),
-            list(RECIPES),
-            default="quick",
-            required=True,
-            key="recipe",
-            bind="query-params",
-        )
         name = st.text_input(
             _("Name of the run"),
             placeholder=_("made from dataset and recipe"),
             max_chars=100,
             key="train_name",
         )
-    recipe_name = chosen_recipe or "quick"  # `?recipe=` in the address chooses none
-    st.caption(RECIPE_NOTES[recipe_name])
-    values = settings_form(recipe_name, num_columns=3)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen_recipe = st.segmented_control(
+            _("Recipe"),
+            list(recipe_notes()),
+            default=DEFAULT_RECIPE,
+            required=True,
+            key="recipe",
+            bind="query-params",
+        )
+        minutes = st.number_input(
+            _("Time budget (minutes)"),
+            value=None,
+            step=5.0,
+            format="%g",
+            placeholder=_("as long as the epochs take"),
+            help=_(
+                "Train for this long; the whole schedule is stretched or shrunk to it. Runs can "
+                "then be compared at equal time."
+            ),
+            key="train_minutes",
+            width=260,
+        )
+    recipe_name = chosen_recipe or DEFAULT_RECIPE  # `?recipe=` in the address chooses none
+    st.caption(recipe_notes()[recipe_name])
+    form = read_form(datasets[dataset_id], recipe_name, minutes)
+    with st.container(gap="xsmall"):
+        fields.why_these_settings(form)
+        fields.settings(form)
 
-dataset = datasets[dataset_id]
 with aside:
     st.subheader(_("This run"))
-    try:
-        config = with_changes(RECIPES[recipe_name], values)
-        split = checked_split(reads.samples(dataset.id), config.split)
-    except Refused as error:
-        st.error(formats.plain(error_text(error)), icon=":material/error:")
-        st.page_link(
-            links.DATASET,
-            label=_("See the leak and fix it"),
-            icon=":material/build:",
-            query_params={"dataset": dataset.id, "view": "quality"},
-        )
+    found = outlook.outlook(form)
+    if found is None:
         st.stop()
-    except WorkbenchError as error:
-        st.error(formats.plain(error_text(error)), icon=":material/error:")
-        st.stop()
-    left, right = st.columns(2)
-    left.metric(_("Training"), len(split["train"]), help=_("Samples the network learns from."))
-    right.metric(_("Validation"), len(split["val"]), help=_("Samples that choose the best epoch."))
-    left.metric(
-        _("Test"), len(split["test"]), help=_("Samples that no epoch looks at: the honest score.")
-    )
-    steps = -(-len(split["train"]) // config.schedule.batch_size)
-    right.metric(_("Steps per epoch"), steps)
-    st.metric(_("Parameters"), formats.count(config_parameters(config, dataset)))
-    changed = changed_settings(recipe_name, values)
-    st.caption(
-        _("Changed from the recipe: {settings}").format(settings=", ".join(changed))
-        if changed
-        else _("Settings as in the recipe.")
-    )
-    leaking = leaks(reads.samples(dataset.id), split)
-    if leaking:
-        st.warning(
-            _(
-                "{count} samples have copies in another part of the split; the scores will be "
-                "too good."
-            ).format(count=formats.count(sum(map(len, leaking)))),
-            icon=":material/warning:",
-        )
-    for warning in config_warnings(config, len(dataset.classes)):
-        st.warning(_(warning), icon=":material/info:")
-    if len(split["val"]) < 3:
-        st.warning(
-            _("With {count} validation samples the best epoch is chosen almost by chance.").format(
-                count=len(split["val"])
-            ),
-            icon=":material/info:",
-        )
-    if st.button(
+    start = st.button(
         _("Start training"), type="primary", icon=":material/play_arrow:", width="stretch"
-    ):
+    )
+    outlook.changes(form)
+    outlook.warnings(form, found)
+    outlook.numbers(found)
+    outlook.rates(found)
+
+with settings:
+    trials.trials(form, found.config)
+
+if start:
+    try:
         run_id = submit_training(
-            reads.workbench(), dataset.id, config, name=name.strip() or None, actor=reads.actor()
+            reads.workbench(),
+            form.dataset.id,
+            found.config,
+            reasons=form.reasons_that_hold(),
+            name=name.strip() or None,
+            actor=reads.actor(),
         )
-        links.open_run(run_id)
+    except WorkbenchError as error:
+        st.toast(formats.plain(error_text(error)), icon=":material/error:")
+        st.stop()
+    links.open_run(run_id)

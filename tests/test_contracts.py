@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "config": set(),
     "notes": set(),
     "settings": set(),
+    "machine": set(),
     "events": set(),
     "files": set(),
     "scores": set(),
@@ -32,13 +33,13 @@ MAY_IMPORT = {
     "workbench": {"files", "store"},
     "datasets": {"files", "pictures", "scores", "store", "workbench"},
     "uploads": {"files", "store", "workbench"},
-    "models": {"files"},
-    "training": {"datasets", "events", "files", "models", "scores"},
+    "models": {"files", "machine"},
+    "training": {"datasets", "events", "files", "machine", "models", "scores"},
     "inference": {"datasets", "files", "models", "scores"},
     "web": {"files", "store", "uploads", "workbench"},
     "jobs": {
-        "datasets", "events", "files", "inference", "models", "pictures", "scores", "store",
-        "training", "uploads", "workbench",
+        "datasets", "events", "files", "inference", "machine", "models", "pictures", "scores",
+        "store", "training", "uploads", "workbench",
     },
     "commands": {"datasets", "events", "files", "jobs", "scores", "store", "workbench"},
     "__main__": {"commands"},
@@ -46,7 +47,7 @@ MAY_IMPORT = {
 """What each room of the engine may import besides itself and what everybody may."""
 
 MAY_LOAD_TORCH = re.compile(
-    r"engine\.(models|training|inference)\..*|engine\.jobs\.(training_task|evaluation)"
+    r"engine\.(models|training|inference)\..*|engine\.jobs\.(training_task|preflight_task|evaluation)"
 )
 HEAVY = {"torch", "torchvision", "segmentation_models_pytorch", "onnx", "ray"}
 

@@ -20,7 +20,7 @@ def test_every_environment_variable_is_documented():
 
 def test_every_command_is_documented_and_no_other():
     documented = (ROOT / "docs" / "command-line.md").read_text()
-    there = set(re.findall(r"^    (\w+) ", _parser().format_help(), re.MULTILINE))
+    there = set(re.findall(r"^    (\w+)\b", _parser().format_help(), re.MULTILINE))
     assert "train" in there
     assert set(re.findall(r"^python -m engine (\w+)", documented, re.MULTILINE)) == there
 

@@ -9,11 +9,10 @@ import sys
 import textwrap
 import time
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any
 
-from engine import config
-from engine.commands.shared import ACTOR, assignments, opened, say
-from engine.errors import NotFound, WorkbenchError
+from engine.commands.shared import ACTOR, error_text, fitted, opened, say
+from engine.errors import NotFound
 from engine.events import EpochRecord
 from engine.jobs.daemon import detach, ensure_worker
 from engine.jobs.executors.local import LocalExecutor
@@ -32,12 +31,17 @@ _WAIT_SECONDS = 0.5
 
 def train(settings: Settings, options: argparse.Namespace) -> int:
     """Queue a training; with --wait, follow it to its end."""
-    chosen = config.with_changes(config.recipe(options.recipe), _parse_changes(options.set))
     with opened(settings) as workbench:
         dataset = datasets.find(workbench.database, options.dataset)
-        for warning in config.config_warnings(chosen, len(dataset.classes)):
-            say(warning)
-        run_id = submit_training(workbench, dataset.id, chosen, name=options.name, actor=ACTOR)
+        chosen = fitted(workbench, dataset, options.recipe, options.set)
+        run_id = submit_training(
+            workbench,
+            dataset.id,
+            chosen.config,
+            reasons=chosen.reasons,
+            name=options.name,
+            actor=ACTOR,
+        )
         if options.wait:
             _follow(workbench, run_id)
         run = runs.get(workbench.database, run_id)
@@ -46,7 +50,7 @@ def train(settings: Settings, options: argparse.Namespace) -> int:
             result |= {"best_epoch": run.best_epoch, "scores": _scores(workbench, run)}
     print(f"Run {run.id} “{run.name}” is {run.status}.")
     if run.job.error:
-        say(_error_text(run))
+        say(error_text(run.job))
     if options.json:
         print(json.dumps(result, ensure_ascii=False))
     return 1 if options.wait and run.status != "completed" else 0
@@ -73,6 +77,8 @@ def show(settings: Settings, options: argparse.Namespace) -> int:
         classes = datasets.get(workbench.database, run.dataset_id).classes
         result = _run_line(run) | {
             "config": run.config.to_dict(),
+            "reasons": {leaf: str(note) for leaf, note in run.reasons.items()},
+            "preflight": run.preflight,
             "num_parameters": run.num_parameters,
             "split": {name: len(positions) for name, positions in split.items()},
             "environment": run.environment,
@@ -81,7 +87,7 @@ def show(settings: Settings, options: argparse.Namespace) -> int:
             "images_per_second": statistics.median(r.images_per_second for r in records)
             if records
             else None,
-            "error": _error_text(run) if run.job.error else None,
+            "error": error_text(run.job) if run.job.error else None,
             "log": run.job.error["facts"].get("log") if run.job.error else None,
         }
     if options.json:
@@ -152,17 +158,6 @@ def worker(settings: Settings, options: argparse.Namespace) -> int:
     return 0
 
 
-def _parse_changes(texts: list[str]) -> dict[str, Any]:
-    return {name: _parse_value(name, value) for name, value in assignments(texts).items()}
-
-
-def _parse_value(name: str, text: str) -> str | None:
-    """“none” takes a setting away that need not be there; elsewhere it is a word like others."""
-    _, field = config.leaf_fields().get(name.rpartition(".")[2], ("", None))
-    optional = field is not None and type(None) in get_args(field.annotation)
-    return None if optional and text.lower() == "none" else text
-
-
 def _follow(workbench: Workbench, run_id: str) -> None:
     """Print what the run does until it has ended."""
     num_said, phase = 0, ""
@@ -202,7 +197,10 @@ def _run_line(run: Run) -> dict[str, Any]:
 def _epoch_line(record: EpochRecord, classes: tuple[ClassEntry, ...]) -> dict[str, Any]:
     names = [entry.name for entry in classes]
     line = {name: getattr(record, name) for name in type(record).__dataclass_fields__}
-    return line | {"val_class_dice": dict(zip(names, record.val_class_dice, strict=True))}
+    for name in ("val_class_dice", "val_class_iou"):
+        # IoU by class was not recorded by earlier versions.
+        line[name] = dict(zip(names, line[name], strict=True)) if line[name] else None
+    return line
 
 
 def _scores(workbench: Workbench, run: Run) -> dict[str, Any]:
@@ -228,11 +226,6 @@ def _scores(workbench: Workbench, run: Run) -> dict[str, Any]:
                 "images": summary.num_images,
             }
     return found
-
-
-def _error_text(run: Run) -> str:
-    error = run.job.error or {}
-    return str(WorkbenchError(error["message"], **error["facts"]))
 
 
 def _print_run(result: Mapping[str, Any]) -> None:

@@ -1,13 +1,17 @@
-"""A dataset at the network's size, decoded once and then memory-mapped.
+"""A dataset at the size a network works with, decoded once and then memory-mapped.
 
-Derived data: deleting `datasets/<id>/cache/` costs time, not results.
+Derived data: deleting `datasets/<id>/cache/` costs time, not results. What does not depend on a
+setting is shared by all its values: masks lie once for all colours, images once for all losses.
 
-Shapes: N samples, S the network's image size, H and W a sample's own size, C channels (1 or 3).
+Shapes: N samples, H and W a sample's own size, C channels (1 or 3).
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import BinaryIO
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,16 +27,53 @@ from engine.pictures.masks import read_index_png
 from engine.store.datasets import Dataset, Sample
 
 Pixels = NDArray[np.uint8]
+Kind = Literal["images", "masks", "borders"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Arrays:
-    """All samples of a dataset at one size, by position; read-only."""
+    """All samples of a dataset, one after the other, by position; read-only."""
 
     images: Pixels
-    """(N, S, S, C), memory-mapped."""
+    """Pixels row by row, each with its channels; memory-mapped."""
     masks: Pixels
-    """(N, S, S) class indices, 255 = ignored; memory-mapped."""
+    """Class index of each pixel, 255 = ignored; memory-mapped."""
+    borders: Pixels | None = None
+    """How near each pixel is to two objects, 0 to 255 (see `engine.datasets.weight_maps`);
+    memory-mapped. None where no loss wants it."""
+    heights_N: NDArray[np.int64]
+    widths_N: NDArray[np.int64]
+    num_channels: int
+    starts_N: NDArray[np.int64] = field(init=False)
+    """Where in the masks each sample begins."""
+
+    def __post_init__(self) -> None:
+        ends_N = np.cumsum(self.heights_N * self.widths_N)
+        object.__setattr__(self, "starts_N", np.concatenate([[0], ends_N[:-1]]))
+
+    def image(self, position: int) -> Pixels:
+        """(H, W, C)"""
+        return self._cut(self.images, position, self.num_channels).reshape(
+            self.heights_N[position], self.widths_N[position], self.num_channels
+        )
+
+    def mask(self, position: int) -> Pixels:
+        """(H, W) class indices, 255 = ignored."""
+        return self._map(self.masks, position)
+
+    def border(self, position: int) -> Pixels | None:
+        """(H, W), or None where no loss wants it."""
+        return None if self.borders is None else self._map(self.borders, position)
+
+    def _map(self, pixels: Pixels, position: int) -> Pixels:
+        return self._cut(pixels, position, 1).reshape(
+            self.heights_N[position], self.widths_N[position]
+        )
+
+    def _cut(self, pixels: Pixels, position: int, num_channels: int) -> Pixels:
+        start = self.starts_N[position]
+        end = start + self.heights_N[position] * self.widths_N[position]
+        return pixels[start * num_channels : end * num_channels]
 
 
 def training_arrays(
@@ -40,36 +81,36 @@ def training_arrays(
     dataset: Dataset,
     samples: Sequence[Sample],
     images: ImageConfig,
+    *,
+    target_px: int,
+    border_sigma_px: float | None = None,
     progress: Callable[[float], None] = lambda share: None,
 ) -> Arrays:
-    """A dataset's images and masks, resized; built at the first use of a size.
+    """A dataset's images and masks as a view wants them; built at the first use of a size.
 
-    Images are resized with anti-aliased bilinear interpolation, masks to the nearest pixel.
+    The view “resized” makes every sample a square: images with anti-aliased bilinear
+    interpolation, masks to the nearest pixel. The view “patches” keeps every sample's own size.
 
     Args:
         samples: all samples of the dataset, by position.
+        target_px: width and height of resized samples, the size of the network's output.
+        border_sigma_px: for a weight map of the borders between objects, its width; None for
+            none.
         progress: called in this thread with the share that is built, 0 to 1.
 
     Raises:
         BadData: a stored file is missing or damaged.
         Refused: the files cannot be written.
     """
-    num_channels = _num_channels(dataset, images)
-    size = images.image_size_px
-    key = f"datasets/{dataset.id}/cache/{size}-{num_channels}"
-    images_shape = (len(samples), size, size, num_channels)
-    cached = _open_arrays(files, key, images_shape)
-    if cached is None:
+    plan = _Plan(
+        files, dataset, samples, None if images.view == "patches" else target_px,
+        _num_channels(dataset, images), border_sigma_px,
+    )  # fmt: skip
+    missing = [kind for kind in plan.kinds() if plan.open(kind) is None]
+    if missing:
         with disk_errors():
-            _build(files, key, dataset, samples, images_shape, progress)
-        cached = _open_arrays(files, key, images_shape)
-        if cached is None:
-            raise BadData(
-                "The prepared images in “{key}” are damaged though they were just written. Check "
-                "the disk of the home folder.",
-                key=key,
-            )
-    return cached
+            _build(plan, missing, progress)
+    return plan.arrays()
 
 
 def load_pair(files: Files, dataset: Dataset, sample: Sample) -> tuple[Pixels, Pixels]:
@@ -79,70 +120,8 @@ def load_pair(files: Files, dataset: Dataset, sample: Sample) -> tuple[Pixels, P
     Raises:
         BadData: a stored file is missing or damaged.
     """
-    image, mask = _stored(files, dataset, sample)
-    return _with_channels(image, dataset.num_channels), mask
-
-
-def _num_channels(dataset: Dataset, images: ImageConfig) -> int:
-    return {"dataset": dataset.num_channels, "rgb": 3, "grey": 1}[images.color]
-
-
-def _open_arrays(files: Files, key: str, images_shape: tuple[int, ...]) -> Arrays | None:
-    """The arrays if they are there and whole."""
-    images = _open_array(files, f"{key}/images.npy", images_shape)
-    masks = _open_array(files, f"{key}/masks.npy", images_shape[:3])
-    return None if images is None or masks is None else Arrays(images, masks)
-
-
-def _open_array(files: Files, key: str, shape: tuple[int, ...]) -> Pixels | None:
-    try:
-        array: Pixels = np.load(files.path(key), mmap_mode="r")
-    except (OSError, ValueError, EOFError):
-        return None
-    return array if array.shape == shape and array.dtype == np.uint8 else None
-
-
-def _build(
-    files: Files,
-    key: str,
-    dataset: Dataset,
-    samples: Sequence[Sample],
-    images_shape: tuple[int, ...],
-    progress: Callable[[float], None],
-) -> None:
-    budget = PixelBudget()
-    _, size, _, num_channels = images_shape
-    num_done = 0
-
-    def load(sample: Sample) -> tuple[bytes, bytes]:
-        with budget.holding(2 * sample.width * sample.height):
-            image, mask = _stored(files, dataset, sample)
-            return _resized_image(image, size, num_channels), _resized_mask(mask, size)
-
-    # Written in order and not through a memory map, which a full disk would end with a signal.
-    with (
-        files.writing(f"{key}/images.npy") as images_path,
-        files.writing(f"{key}/masks.npy") as masks_path,
-        open(images_path, "wb") as images_file,
-        open(masks_path, "wb") as masks_file,
-    ):
-        _write_header(images_file, images_shape)
-        _write_header(masks_file, images_shape[:3])
-
-        def write(loaded: tuple[bytes, bytes]) -> None:
-            nonlocal num_done
-            images_file.write(loaded[0])
-            masks_file.write(loaded[1])
-            num_done += 1
-            progress(num_done / len(samples))
-
-        for_each(load, samples, write)
-
-
-def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
-    np.lib.format.write_array_header_2_0(
-        file, {"descr": "|u1", "fortran_order": False, "shape": shape}
-    )
+    image = stored_image(files, dataset, sample)
+    return with_channels(image, dataset.num_channels), _stored_mask(files, dataset, sample)
 
 
 def stored_image(files: Files, dataset: Dataset, sample: Sample) -> Pixels:
@@ -163,26 +142,215 @@ def stored_image(files: Files, dataset: Dataset, sample: Sample) -> Pixels:
     return decode_image(data, sample.image_file)
 
 
-def _stored(files: Files, dataset: Dataset, sample: Sample) -> tuple[Pixels, Pixels]:
-    """Image (H, W) or (H, W, 3) and mask (H, W) as the import wrote them."""
-    image = stored_image(files, dataset, sample)
-    mask_path = files.path(f"datasets/{dataset.id}/masks/{sample.mask_file}")
-    return image, read_index_png(mask_path)
+def _num_channels(dataset: Dataset, images: ImageConfig) -> int:
+    return {"dataset": dataset.num_channels, "rgb": 3, "grey": 1}[images.color]
 
 
-def _resized_image(image: Pixels, size: int, num_channels: int) -> bytes:
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Which files hold a dataset as some settings want it, and what is in them."""
+
+    files: Files
+    dataset: Dataset
+    samples: Sequence[Sample]
+    size_px: int | None
+    """None keeps every sample's own size."""
+    num_channels: int
+    border_sigma_px: float | None
+
+    def kinds(self) -> list[Kind]:
+        return (
+            ["images", "masks"] if self.border_sigma_px is None else ["images", "masks", "borders"]
+        )
+
+    def key(self, kind: Kind) -> str:
+        folder = f"datasets/{self.dataset.id}/cache/{self.size_px or 'native'}"
+        variant = {
+            "images": f"-{self.num_channels}",
+            "masks": "",
+            "borders": f"-{self.border_sigma_px}",
+        }[kind]
+        return f"{folder}/{kind}{variant}.npy"
+
+    def channels(self, kind: Kind) -> int:
+        return self.num_channels if kind == "images" else 1
+
+    def sizes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Heights and widths (N,)."""
+        if self.size_px is not None:
+            sizes_N = np.full(len(self.samples), self.size_px, np.int64)
+            return sizes_N, sizes_N
+        return (
+            np.array([sample.height for sample in self.samples], np.int64),
+            np.array([sample.width for sample in self.samples], np.int64),
+        )
+
+    def num_bytes(self, kind: Kind) -> int:
+        heights_N, widths_N = self.sizes()
+        return int((heights_N * widths_N).sum()) * self.channels(kind)
+
+    def open(self, kind: Kind) -> Pixels | None:
+        """The file's pixels if it is there and whole."""
+        try:
+            array: Pixels = np.load(self.files.path(self.key(kind)), mmap_mode="r")
+        except (OSError, ValueError, EOFError):
+            return None
+        is_whole = array.shape == (self.num_bytes(kind),) and array.dtype == np.uint8
+        return array if is_whole else None
+
+    def arrays(self) -> Arrays:
+        """What was built.
+
+        Raises:
+            BadData: it is gone or damaged already.
+        """
+        heights_N, widths_N = self.sizes()
+        return Arrays(
+            images=self._built("images"),
+            masks=self._built("masks"),
+            borders=None if self.border_sigma_px is None else self._built("borders"),
+            heights_N=heights_N,
+            widths_N=widths_N,
+            num_channels=self.num_channels,
+        )
+
+    def _built(self, kind: Kind) -> Pixels:
+        pixels = self.open(kind)
+        if pixels is None:
+            raise BadData(
+                "The prepared images in “{key}” are damaged though they were just written. Check "
+                "the disk of the home folder.",
+                key=self.key(kind),
+            )
+        return pixels
+
+    def load(self, sample: Sample, kinds: Sequence[Kind]) -> dict[Kind, Pixels]:
+        """A sample's part of some files, decoded.
+
+        Raises:
+            BadData: a stored file is missing, damaged or of another size than the import wrote.
+        """
+        loaded: dict[Kind, Pixels] = {}
+        if "images" in kinds:
+            image = stored_image(self.files, self.dataset, sample)
+            _check_size(image, sample, sample.image_file)
+            loaded["images"] = with_channels(
+                resized_image(image, self.size_px, self.num_channels), self.num_channels
+            )
+        if "masks" in kinds or "borders" in kinds:
+            mask = _stored_mask(self.files, self.dataset, sample)
+            _check_size(mask, sample, sample.mask_file)
+            loaded["masks"] = _resized_mask(mask, self.size_px)
+        if "borders" in kinds:
+            loaded["borders"] = self._border(loaded["masks"])
+        return {kind: loaded[kind] for kind in kinds}
+
+    def _border(self, mask: Pixels) -> Pixels:
+        # Few losses want it, and the distance transform's library takes its time to load.
+        from engine.datasets.weight_maps import border_map
+
+        assert self.border_sigma_px is not None
+        background = frozenset(row.index for row in self.dataset.classes if row.background)
+        return border_map(mask, background, self.border_sigma_px)
+
+
+def _build(plan: _Plan, kinds: Sequence[Kind], progress: Callable[[float], None]) -> None:
+    budget = PixelBudget()
+    heights_N, widths_N = plan.sizes()
+    sizes_N = heights_N * widths_N
+    starts_N = np.concatenate([[0], np.cumsum(sizes_N)])
+    num_done = 0
+
+    with _written_together(plan, kinds) as stores:
+
+        def store(sample: Sample) -> None:
+            num_pixels = 2 * max(sample.width * sample.height, int(sizes_N[sample.position]))
+            with budget.holding(num_pixels):
+                for kind, pixels in plan.load(sample, kinds).items():
+                    offset = int(starts_N[sample.position]) * plan.channels(kind)
+                    stores[kind].write(offset, pixels)
+
+        def count(_: None) -> None:
+            nonlocal num_done
+            num_done += 1
+            progress(num_done / len(plan.samples))
+
+        for_each(store, plan.samples, count)
+
+
+class _Store:
+    """A file that threads fill each at its own place, so that no result waits for another.
+
+    Written, and not through a memory map, which a full disk would end with a signal.
+    """
+
+    def __init__(self, file: BinaryIO, num_bytes: int) -> None:
+        self._file = file
+        self._lock = Lock()
+        np.lib.format.write_array_header_2_0(
+            file, {"descr": "|u1", "fortran_order": False, "shape": (num_bytes,)}
+        )
+        self._begin = file.tell()
+
+    def write(self, offset: int, pixels: Pixels) -> None:
+        with self._lock:
+            self._file.seek(self._begin + offset)
+            self._file.write(np.ascontiguousarray(pixels).data)
+
+
+@contextmanager
+def _written_together(plan: _Plan, kinds: Sequence[Kind]) -> Iterator[Mapping[Kind, _Store]]:
+    """Files that all become visible when the block ends well, and none when it fails."""
+    with ExitStack() as stack:
+        paths: dict[Kind, Path] = {
+            kind: stack.enter_context(plan.files.writing(plan.key(kind))) for kind in kinds
+        }
+        # Opened after, hence closed before they are renamed.
+        yield {
+            kind: _Store(stack.enter_context(open(path, "wb")), plan.num_bytes(kind))
+            for kind, path in paths.items()
+        }
+
+
+def _stored_mask(files: Files, dataset: Dataset, sample: Sample) -> Pixels:
+    """(H, W) as the import wrote it."""
+    return read_index_png(files.path(f"datasets/{dataset.id}/masks/{sample.mask_file}"))
+
+
+def _check_size(pixels: Pixels, sample: Sample, file: str) -> None:
+    height, width = pixels.shape[:2]
+    if (height, width) != (sample.height, sample.width):
+        raise BadData(
+            "The file {file} has {width} × {height} pixels; the import wrote {expected_width} × "
+            "{expected_height}. Restore the file, or import the dataset again.",
+            file=file,
+            width=width,
+            height=height,
+            expected_width=sample.width,
+            expected_height=sample.height,
+        )
+
+
+def resized_image(image: Pixels, size_px: int | None, num_channels: int) -> Pixels:
+    """The image (H, W) or (H, W, 3) as a square, shrunk with anti-aliasing; None keeps its size.
+
+    Colours are mixed to grey before they are resized where one channel is wanted.
+    """
+    if size_px is None:
+        return image
     picture = Image.fromarray(image)
     if num_channels == 1:
         picture = picture.convert("L")
-    picture = picture.resize((size, size), Image.Resampling.BILINEAR)
-    return _with_channels(np.asarray(picture), num_channels).tobytes()
+    return np.asarray(picture.resize((size_px, size_px), Image.Resampling.BILINEAR))
 
 
-def _resized_mask(mask: Pixels, size: int) -> bytes:
-    return Image.fromarray(mask).resize((size, size), Image.Resampling.NEAREST).tobytes()
+def _resized_mask(mask: Pixels, size_px: int | None) -> Pixels:
+    if size_px is None:
+        return mask
+    return np.asarray(Image.fromarray(mask).resize((size_px, size_px), Image.Resampling.NEAREST))
 
 
-def _with_channels(image: Pixels, num_channels: int) -> Pixels:
+def with_channels(image: Pixels, num_channels: int) -> Pixels:
     """The image as (height, width, num_channels)."""
     if image.ndim == 3 and num_channels == 1:
         image = np.asarray(Image.fromarray(image).convert("L"))

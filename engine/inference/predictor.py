@@ -1,6 +1,7 @@
-"""Predicting samples with a trained network, at their original size.
+"""Predicting images with a trained network, at their original size.
 
-Shapes: K classes, C channels, H height, W width, S the network's image size.
+Shapes: K classes, C channels, H height, W width, S the side of what the network was shown in
+training, T the side of what it said of it.
 """
 
 from dataclasses import dataclass
@@ -9,13 +10,27 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn import functional
 
-from engine.config import TrainConfig
+from engine.config import TrainConfig, is_unpadded
+from engine.datasets.cache import resized_image, with_channels
+from engine.inference.averaging import Frame, averaged, margin_px
+from engine.inference.tiles import RESIDENT_BYTES, mirrored, place_tiles, predict_tiles
 from engine.models.compute import Compute
-from engine.models.probabilities import class_probabilities, decide, to_input
-from engine.models.unet import UNet
+from engine.models.probabilities import class_probabilities, decide, normalize, to_input
 from engine.models.weights import load_weights
+
+_WHOLE_PIXELS = 2**21
+"""An image with no more pixels is predicted in one pass; the tutorial's network then needs 2.4 GB
+in single precision. The same on all devices, so that a run's scores do not depend on where they
+are computed."""
+
+_BATCH_PIXELS = {"cpu": 2**18, "cuda": 2**21}
+"""Pixels of the tiles that go through the network together."""
+
+_ENCODER_STRIDE = 32
+"""By how much the architectures with an encoder reduce an image at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +49,15 @@ class Predictor:
     Args:
         checkpoint: the file of a run's best weights.
         compute: where to run it.
+
+    Raises:
+        BadData: the checkpoint cannot be used.
     """
 
     def __init__(self, checkpoint: Path, compute: Compute) -> None:
         self.compute = compute
         model, self.info = load_weights(checkpoint, compute.device)
-        self.model: UNet = model.to(memory_format=torch.channels_last)
+        self.model = model.to(memory_format=torch.channels_last)
 
     @property
     def config(self) -> TrainConfig:
@@ -47,23 +65,110 @@ class Predictor:
         return self.info.config
 
     @torch.inference_mode()
-    def predict(self, image_SSC: NDArray[np.uint8], height: int, width: int) -> Prediction:
-        """Predict one image.
+    def predict(self, image_HWC: NDArray[np.uint8]) -> Prediction:
+        """Predict one image as these settings say: resized, or in its own pixels.
+
+        A network of resized images is shown the image as training showed it; its probabilities
+        are interpolated linearly to the original size. One of patches is shown the whole image
+        where that is small enough, else tiles of the size of the patches.
+
+        Grey values are scaled over the whole image, once. Training scales each patch by itself,
+        but tiles scaled one by one would show the same pixel differently, and their seams.
 
         Args:
-            image_SSC: the image at the network's size, as training saw it.
-            height, width: the original size; probabilities are interpolated to it linearly.
+            image_HWC: at its original size, with 1 or 3 channels, whatever the network takes.
         """
-        # Copied because the cache is mapped read-only, which torch cannot express.
-        image_1SSC = torch.from_numpy(image_SSC[np.newaxis].copy()).to(self.compute.device)
-        with self.compute.autocast():
-            logits_1CSS = self.model(to_input(image_1SSC))
-        probabilities_1KHW = functional.interpolate(
-            class_probabilities(logits_1CSS.float()),
+        image = image_HWC[..., 0] if image_HWC.shape[-1] == 1 else image_HWC
+        is_resized = self.config.images.view == "resized"
+        found_KHW = self._resized(image) if is_resized else self._native(image)
+        mask_HW = decide(found_KHW[None], self.config.predict.threshold)[0]
+        return Prediction(mask_HW.cpu().numpy(), found_KHW.cpu().numpy())
+
+    @property
+    def _target_px(self) -> int:
+        return self.config.images.image_size_px - 2 * self.model.context_px
+
+    @property
+    def _stride(self) -> int:
+        """By how much the network reduces an image at most."""
+        model = self.config.model
+        is_unet = model.architecture == "unet"
+        return model.pool_size ** (model.num_levels - 1) if is_unet else _ENCODER_STRIDE
+
+    def _fitting(self, side_px: int) -> int:
+        """The smallest side no smaller than this one that the network can predict as a whole."""
+        rest = self._target_px % self._stride if is_unpadded(self.config.model) else 0
+        return side_px + (rest - side_px) % self._stride
+
+    def _resized(self, image: NDArray[np.uint8]) -> Tensor:
+        target_px, context_px = self._target_px, self.model.context_px
+        num_channels = self.info.in_channels
+        seen = with_channels(resized_image(image, target_px, num_channels), num_channels)
+        # With the mirrored border of an unpadded network, as the grey values are scaled over it.
+        index = mirrored(np.arange(-context_px, target_px + context_px), target_px)
+        window_HWC = self._scaled(seen[index[:, None], index])
+        middle = slice(context_px, context_px + target_px)
+        found_KHW = self._probabilities(window_HWC[middle, middle], target_px, target_px)
+        height, width = image.shape[:2]
+        if 4 * len(found_KHW) * height * width > RESIDENT_BYTES:
+            found_KHW = found_KHW.cpu()
+        return functional.interpolate(
+            found_KHW[None],
             size=(height, width),
             mode="bilinear",
             align_corners=False,
-            antialias=height < image_SSC.shape[0] or width < image_SSC.shape[1],
+            antialias=height < target_px or width < target_px,
+        )[0]
+
+    def _native(self, image: NDArray[np.uint8]) -> Tensor:
+        height, width = image.shape[:2]
+        # No window is smaller than those of training: the surroundings are mirrored.
+        sides = [self._fitting(max(side, self._target_px)) for side in (height, width)]
+        if sides[0] * sides[1] > _WHOLE_PIXELS:
+            # Tiles that are smaller than the stride could not begin at its multiples.
+            sides = [self._fitting(max(self._target_px, self._stride))] * 2
+        return self._probabilities(
+            self._scaled(with_channels(image, self.info.in_channels)), *sides
         )
-        mask_1HW = decide(probabilities_1KHW, self.config.schedule.threshold)
-        return Prediction(mask_1HW[0].cpu().numpy(), probabilities_1KHW[0].cpu().numpy())
+
+    def _scaled(self, image_HWC: NDArray[np.uint8]) -> Tensor:
+        """The image on the device, its grey values as the network takes them."""
+        # Copied, as what is mapped read-only cannot be expressed in torch.
+        pixels_1HWC = torch.from_numpy(image_HWC[np.newaxis].copy()).to(self.compute.device)
+        scaled_1CHW = normalize(to_input(pixels_1HWC), self.config.images)
+        return scaled_1CHW[0].permute(1, 2, 0)
+
+    def _probabilities(self, image_HWC: Tensor, tile_height_px: int, tile_width_px: int) -> Tensor:
+        """Probabilities (K, H, W) from tiles of this size, averaged over views."""
+        context_px = self.model.context_px
+        frame = Frame(
+            height_px=tile_height_px,
+            width_px=tile_width_px,
+            context_px=context_px,
+            fitting=self._fitting,
+        )
+        window_pixels = (tile_height_px + 2 * context_px) * (tile_width_px + 2 * context_px)
+        batch = max(1, _BATCH_PIXELS[self.compute.device.type] // window_pixels)
+        averaging, config = self.config.predict.averaging, self.config
+        # Tiles of an unpadded network agree where they overlap; there is nothing to blend.
+        share = 0.0 if is_unpadded(config.model) else config.predict.overlap
+        rows, columns = (
+            place_tiles(length, tile, round(share * tile), self._stride)
+            for length, tile in zip(
+                image_HWC.shape[:2], (tile_height_px, tile_width_px), strict=True
+            )
+        )
+        return predict_tiles(
+            averaged(self._forward, averaging, frame, batch),
+            image_HWC,
+            rows,
+            columns,
+            num_classes=self.info.num_classes,
+            margin_px=margin_px(averaging, frame),
+            batch=batch,
+        )
+
+    def _forward(self, windows_NCHW: Tensor) -> Tensor:
+        with self.compute.autocast():
+            logits_NCHW = self.model(windows_NCHW.contiguous(memory_format=torch.channels_last))
+        return class_probabilities(logits_NCHW.float())

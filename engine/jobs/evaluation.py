@@ -1,11 +1,12 @@
 """Scoring a run: every sample predicted with the best checkpoint, counted at its original size.
 
-Shapes: N samples, S the network's image size, C channels.
+Shapes: C channels, H height, W width.
 """
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +44,6 @@ def evaluate(
     dataset: Dataset,
     samples: Sequence[Sample],
     split: Mapping[str, Sequence[int]],
-    images_NSSC: NDArray[np.uint8],
     compute: Compute,
     progress: Callable[[float], None],
 ) -> None:
@@ -54,7 +54,6 @@ def evaluate(
     scored wholly or not at all, whatever happens on the way.
 
     Args:
-        images_NSSC: the dataset's images as the network takes them, by position.
         progress: called after each sample with the share done, 0 to 1; what it raises ends the
             scoring.
     """
@@ -68,9 +67,10 @@ def evaluate(
             pending: deque[Future[Scored]] = deque()
             for position in split[split_name]:
                 sample = samples[position]
-                prediction = predictor.predict(images_NSSC[position], sample.height, sample.width)
-                work = (workbench.files, folder, dataset, sample, split_name, prediction)
-                pending.append(pool.submit(_score_sample, *work))
+                image, truth = load_pair(workbench.files, dataset, sample)
+                prediction = predictor.predict(image)
+                pair = _Pair(sample, split_name, image, truth, prediction)
+                pending.append(pool.submit(_score_sample, workbench.files, folder, dataset, pair))
                 if len(pending) == _MAX_PENDING:
                     scored.append(pending.popleft().result())
                 num_done += 1
@@ -80,19 +80,22 @@ def evaluate(
                 scores.add(workbench.database, run_id, *zip(*scored, strict=True))
 
 
-def _score_sample(
-    files: Files,
-    folder: str,
-    dataset: Dataset,
-    sample: Sample,
-    split_name: str,
-    prediction: Prediction,
-) -> Scored:
-    image, truth = load_pair(files, dataset, sample)
-    if image.shape[-1] == 1:
-        image = image[..., 0]
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """A sample with what the network says of it."""
+
+    sample: Sample
+    split_name: str
+    image_HWC: NDArray[np.uint8]
+    truth_HW: NDArray[np.uint8]
+    prediction: Prediction
+
+
+def _score_sample(files: Files, folder: str, dataset: Dataset, pair: _Pair) -> Scored:
+    image = pair.image_HWC[..., 0] if pair.image_HWC.shape[-1] == 1 else pair.image_HWC
     background = frozenset(row.index for row in dataset.classes if row.background)
     colors = [row.color for row in dataset.classes]
+    sample, truth, prediction = pair.sample, pair.truth_HW, pair.prediction
     errors = error_map(truth, prediction.mask_HW, background)
     pictures = {
         f"predictions/{sample.stem}.png": index_png(prediction.mask_HW, colors, background),
@@ -104,6 +107,6 @@ def _score_sample(
             path.write_bytes(data)
     counts = count(truth, prediction.mask_HW, len(dataset.classes))
     score = SampleScore(
-        position=sample.position, split=split_name, tp=counts.tp, fp=counts.fp, fn=counts.fn
+        position=sample.position, split=pair.split_name, tp=counts.tp, fp=counts.fp, fn=counts.fn
     )
     return score, probability_histograms(truth, prediction.probabilities_KHW)

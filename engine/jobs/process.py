@@ -122,11 +122,15 @@ def _execute(
 
 
 def _task(job: Job) -> Task:
-    # Imported by need: only a training's process loads torch.
+    # Imported by need: only the process of a training or a preflight loads torch.
     if job.kind == "train":
         from engine.jobs.training_task import run_training
 
         return run_training
+    if job.kind == "preflight":
+        from engine.jobs.preflight_task import run_preflight
+
+        return run_preflight
     from engine.jobs.import_task import run_derivation, run_import, run_inspection
 
     return {"inspect": run_inspection, "import": run_import, "derive": run_derivation}[job.kind]

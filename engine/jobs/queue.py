@@ -3,18 +3,56 @@
 Each function takes the acting user as `actor`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from engine.config import SplitConfig, TrainConfig
+from engine.config import (
+    Proposal,
+    SplitConfig,
+    TrainConfig,
+    propose,
+    recipe,
+    with_changes,
+)
 from engine.datasets.importer import MAX_NAME_CHARS
+from engine.datasets.profile import profile_of
 from engine.datasets.splits import leaks, split_of_run
-from engine.errors import BadInput, Refused
+from engine.errors import BadInput, BadSetting, NotFound, Refused
 from engine.jobs.daemon import ensure_worker
+from engine.machine import this_machine
 from engine.models.arithmetic import num_outputs, num_parameters
+from engine.notes import Note
 from engine.store import datasets, jobs, runs
-from engine.store.datasets import Sample
+from engine.store.datasets import Dataset, Sample
 from engine.store.runs import Split
 from engine.workbench import Workbench
+
+WANTS = ("pictures", "speed", "overfit", "rates")
+"""What a preflight can find out: how training pairs look once they are changed, what a step costs,
+whether the network can learn one batch by heart, and how the loss answers to the learning rate."""
+
+
+def proposal(
+    workbench: Workbench,
+    dataset: Dataset,
+    samples: Sequence[Sample],
+    recipe_name: str,
+    wishes: Mapping[str, Any],
+) -> Proposal:
+    """A recipe's settings for a dataset on this machine, with the reasons.
+
+    Args:
+        samples: of the dataset, in natural order.
+        wishes: settings a person has decided, by leaf name or dotted name.
+
+    Raises:
+        BadData: the dataset is too small to be split.
+        BadSetting: there is no such recipe, a wish cannot be granted, or the dataset has no such
+            fold.
+    """
+    config = with_changes(recipe(recipe_name), wishes)
+    profile = profile_of(dataset, samples, split_of_run(samples, config.split))
+    return propose(recipe_name, profile, this_machine(workbench.settings.weights), wishes)
 
 
 def submit_training(
@@ -22,24 +60,29 @@ def submit_training(
     dataset_id: str,
     config: TrainConfig,
     *,
+    reasons: Mapping[str, Note] | None = None,
     name: str | None = None,
     actor: str,
 ) -> str:
     """Queue a training; returns the run's id.
 
-    The run keeps its own copy of the split.
+    The run keeps its own copy of the split, and of the reasons.
 
     Args:
+        reasons: why settings have their values, by leaf name; see `proposal`.
         name: what people call the run; None or blank for one made from dataset and recipe.
 
     Raises:
         NotFound: there is no such dataset.
         BadData: the dataset is too small to be split.
         BadInput: the name is too long.
-        Refused: copies of training images would be scored, and the settings do not accept it.
+        BadSetting: the settings do not suit the dataset, or start from a run that is not there.
+        Refused: copies of training images would be scored, and the settings do not accept it; or
+            the run to start from has no checkpoint.
     """
     dataset = datasets.get(workbench.database, dataset_id)
     samples = datasets.samples(workbench.database, dataset_id)
+    config = _checked_config(workbench, dataset, config)
     run_id = runs.add(
         workbench.database,
         name=_checked_name(name or "") or _default_name(workbench, dataset, config),
@@ -48,9 +91,59 @@ def submit_training(
         split=checked_split(samples, config.split),
         num_parameters=config_parameters(config, dataset),
         actor=actor,
+        reasons=reasons,
     )
     ensure_worker(workbench)
     return run_id
+
+
+def submit_preflight(
+    workbench: Workbench, dataset_id: str, config: TrainConfig, want: Sequence[str], *, actor: str
+) -> str:
+    """Queue a trial of some settings; returns the job's id.
+
+    Args:
+        want: some of `WANTS`; the job's result has them as keys.
+
+    Raises:
+        NotFound: there is no such dataset.
+        BadInput: what is wanted is unknown, or nothing.
+        BadData: the dataset is too small to be split.
+        BadSetting: as for a training.
+        Refused: as for a training.
+    """
+    unknown = [name for name in want if name not in WANTS]
+    if unknown or not want:
+        raise BadInput(
+            "A preflight was asked for {seen}; it can find out: {known}.",
+            seen=", ".join(f"“{name}”" for name in unknown) or "nothing",
+            known=", ".join(WANTS),
+        )
+    dataset = datasets.get(workbench.database, dataset_id)
+    config = _checked_config(workbench, dataset, config)
+    checked_split(datasets.samples(workbench.database, dataset_id), config.split)
+    payload = {
+        "dataset": dataset.id,
+        "config": config.to_dict(),
+        "want": [name for name in WANTS if name in want],
+    }
+    job_id = jobs.add(workbench.database, "preflight", payload, actor=actor)
+    ensure_worker(workbench)
+    return job_id
+
+
+def stop_preflight(workbench: Workbench, job_id: str, *, actor: str) -> None:
+    """Ask a preflight to stop.
+
+    Raises:
+        NotFound: there is no such preflight.
+        Refused: it has ended already.
+    """
+    if jobs.get(workbench.database, job_id).kind != "preflight":
+        raise NotFound("There is no preflight “{job}”.", job=job_id)
+    jobs.request_stop(workbench.database, job_id, actor=actor)
+    if jobs.get(workbench.database, job_id).is_live:
+        ensure_worker(workbench)
 
 
 def checked_split(samples: Sequence[Sample], config: SplitConfig) -> Split:
@@ -89,10 +182,41 @@ def stop_run(workbench: Workbench, run_id: str, *, actor: str) -> None:
         ensure_worker(workbench)
 
 
-def config_parameters(config: TrainConfig, dataset: datasets.Dataset) -> int:
+def config_parameters(config: TrainConfig, dataset: Dataset) -> int:
     """Trainable parameters of the network these settings give on this dataset."""
     in_channels = {"rgb": 3, "grey": 1, "dataset": dataset.num_channels}[config.images.color]
     return num_parameters(config.model, in_channels, num_outputs(len(dataset.classes)))
+
+
+def _checked_config(workbench: Workbench, dataset: Dataset, config: TrainConfig) -> TrainConfig:
+    """The settings, once they suit the dataset; the run to start from by its id."""
+    weights = config.loss.class_weights
+    if weights is not None and len(weights) != len(dataset.classes):
+        raise BadSetting(
+            "Given class weights (class_weights) are {seen} and the dataset has {num} classes "
+            "({names}). Give one number for each, in this order.",
+            seen=len(weights),
+            num=len(dataset.classes),
+            names=", ".join(entry.name for entry in dataset.classes),
+        )
+    if config.model.start_from is None:
+        return config
+    try:
+        start = runs.find(workbench.database, config.model.start_from)
+    except NotFound:
+        raise BadSetting(
+            "Start from run (start_from) is “{run}”, and there is no run with that id or name. "
+            "Choose another, or none.",
+            run=config.model.start_from,
+        ) from None
+    if start.best_epoch is None:
+        raise Refused(
+            "Run “{run}” (start_from) is {status} and has no weights yet to start from. Wait for "
+            "its first epoch, or choose another run.",
+            run=start.name,
+            status=start.status,
+        )
+    return with_changes(config, {"start_from": start.id})
 
 
 def _checked_name(name: str) -> str:
@@ -106,7 +230,7 @@ def _checked_name(name: str) -> str:
     return name
 
 
-def _default_name(workbench: Workbench, dataset: datasets.Dataset, config: TrainConfig) -> str:
+def _default_name(workbench: Workbench, dataset: Dataset, config: TrainConfig) -> str:
     number = len(runs.of_dataset(workbench.database, dataset.id)) + 1
     ending = f" {config.recipe} {number}"
     return dataset.name[: MAX_NAME_CHARS - len(ending)] + ending

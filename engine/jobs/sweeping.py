@@ -1,4 +1,5 @@
-"""Removing what nobody will come back for: half-done uploads, and folders that have no row.
+"""Removing what nobody will come back for: half-done uploads, old preflights, and
+folders that have no row.
 
 A process that is killed in the moment between the renaming of its finished folder and the writing
 of its row leaves such a folder. It is not part of the workbench, as only rows are.
@@ -8,19 +9,24 @@ import re
 import time
 
 from engine import uploads
-from engine.store import datasets, drafts
+from engine.jobs.logs import log_key
+from engine.store import datasets, drafts, jobs
 from engine.store import uploads as upload_store
 from engine.workbench import Workbench
 
 ORPHAN_SECONDS = 3600.0
 """A folder without a row is left alone for so long: its row may be about to be written."""
+PREFLIGHT_SECONDS = 86_400.0
+"""What a preflight found is kept for so long; the settings it tried are forgotten with it."""
 
 _ID = re.compile(r"[0-9a-f]{8}")
 
 
 def sweep(workbench: Workbench, *, actor: str) -> None:
-    """Remove stale uploads, finished ones that became no draft, and folders without a row."""
+    """Remove stale uploads and finished ones that became no draft, old preflights, and folders
+    without a row."""
     uploads.sweep_stale(workbench, actor=actor)
+    _remove_old_preflights(workbench)
     known_drafts = drafts.all_newest_first(workbench.database)
     sources = {draft.source for draft in known_drafts}
     for upload in upload_store.everybodys(workbench.database):
@@ -30,6 +36,15 @@ def sweep(workbench: Workbench, *, actor: str) -> None:
     _remove_orphans(workbench, "drafts", {draft.id for draft in known_drafts})
     known = datasets.all_newest_first(workbench.database)
     _remove_orphans(workbench, "datasets", {dataset.id for dataset in known})
+
+
+def _remove_old_preflights(workbench: Workbench) -> None:
+    before = time.time() - PREFLIGHT_SECONDS
+    # Files first: a row without files is found again by the next sweep.
+    for job_id in jobs.ended_before(workbench.database, "preflight", before):
+        workbench.files.remove(f"preflights/{job_id}")
+        workbench.files.remove(log_key(job_id))
+        jobs.delete(workbench.database, job_id)
 
 
 def _remove_orphans(workbench: Workbench, folder: str, known: set[str]) -> None:

@@ -1,25 +1,27 @@
-"""Building a network from its settings, and weights on disk.
+"""Weights on disk, and from one network to another.
 
 Weights are stored as safetensors, with everything needed to build the network again in the
 file's own header; nothing is unpickled.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from engine.config import TrainConfig, parse_config
-from engine.errors import BadData
+from engine.errors import BadData, BadSetting
 from engine.files import Files
-from engine.models.arithmetic import num_outputs
-from engine.models.unet import UNet
+from engine.models.registry import SegmentationNet, empty_model
+from engine.notes import Note
 
 FORMAT_VERSION = "1"
+_NAMES_SHOWN = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,11 +34,6 @@ class CheckpointInfo:
     epoch: int
     val_dice: float
     """Mean image Dice on the validation split, at training size."""
-
-
-def build_model(config: TrainConfig, in_channels: int, num_classes: int) -> UNet:
-    """The network of a run, with fresh weights."""
-    return UNet(config.model, in_channels, num_outputs(num_classes))
 
 
 def save_weights(files: Files, key: str, model: nn.Module, info: CheckpointInfo) -> None:
@@ -54,12 +51,80 @@ def save_weights(files: Files, key: str, model: nn.Module, info: CheckpointInfo)
         save_file(weights, path, metadata)
 
 
-def load_weights(path: Path, device: torch.device) -> tuple[UNet, CheckpointInfo]:
+def load_weights(path: Path, device: torch.device) -> tuple[SegmentationNet, CheckpointInfo]:
     """The network of a checkpoint, in evaluation mode, with its description.
 
     Raises:
-        BadData: the file is missing, damaged, or of another version.
+        BadData: the file is missing, damaged, of another version, or no checkpoint.
     """
+    weights, info = _read(path, device)
+    model = empty_model(info.config, info.in_channels, info.num_classes).to(device)
+    _require_same_shapes(path, weights, model.state_dict())
+    model.load_state_dict(weights)
+    return model.eval(), info
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TransferReport:
+    """Which weights of a checkpoint a network has taken over, by the names in the network."""
+
+    file: str
+    taken: tuple[str, ...]
+    differing: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]]
+    """Left as they were: the shape in the checkpoint, and that in the network."""
+    missing: tuple[str, ...]
+    """Left as they were: the checkpoint has nothing of that name."""
+
+    def note(self) -> Note:
+        """The report as a sentence."""
+        total = len(self.taken) + len(self.differing) + len(self.missing)
+        facts = {"file": self.file, "taken": len(self.taken), "total": total}
+        if not (self.differing or self.missing):
+            return Note("All {total} weights were taken from {file}.", facts)
+        shapes = [
+            f"{name} ({_shape(there)} there, {_shape(here)} here)"
+            for name, (there, here) in self.differing.items()
+        ]
+        return Note(
+            "{taken} of {total} weights were taken from {file}; these begin anew: {anew}.",
+            {**facts, "anew": _listed([*shapes, *self.missing])},
+        )
+
+
+def transfer(model: SegmentationNet, path: Path) -> TransferReport:
+    """Replace a network's weights by those of a checkpoint, where name and shape agree.
+
+    Raises:
+        BadData: the file cannot be read, or none of its weights fits.
+    """
+    weights, info = _read(path, torch.device("cpu"))
+    own = model.state_dict()
+    differing = {
+        name: (tuple(weights[name].shape), tuple(tensor.shape))
+        for name, tensor in own.items()
+        if name in weights and weights[name].shape != tensor.shape
+    }
+    taken = tuple(name for name in own if name in weights and name not in differing)
+    if not taken:
+        raise BadData(
+            "No weight of the checkpoint {file} fits this network; it holds the architecture "
+            "{architecture} with {levels} levels from {width} channels. Start from a run with the "
+            "same architecture and width, or from none (start_from).",
+            file=path.name,
+            architecture=info.config.model.architecture,
+            levels=info.config.model.num_levels,
+            width=info.config.model.width,
+        )
+    model.load_state_dict({name: weights[name] for name in taken}, strict=False)
+    return TransferReport(
+        file=path.name,
+        taken=taken,
+        differing=differing,
+        missing=tuple(name for name in own if name not in weights),
+    )
+
+
+def _read(path: Path, device: torch.device) -> tuple[dict[str, Tensor], CheckpointInfo]:
     try:
         with safe_open(path, framework="pt", device=str(device)) as file:
             metadata = file.metadata() or {}
@@ -72,18 +137,57 @@ def load_weights(path: Path, device: torch.device) -> tuple[UNet, CheckpointInfo
         ) from error
     if metadata.get("format") != FORMAT_VERSION:
         raise BadData(
-            "The checkpoint {file} has format {seen}; this version reads {expected}.",
+            "The checkpoint {file} has format {seen}; this version reads {expected}. Choose a "
+            "checkpoint of a run of this workbench.",
             file=path.name,
             seen=metadata.get("format", "unknown"),
             expected=FORMAT_VERSION,
         )
-    info = CheckpointInfo(
-        config=parse_config(json.loads(metadata["config"])),
-        in_channels=int(metadata["in_channels"]),
-        num_classes=int(metadata["num_classes"]),
-        epoch=int(metadata["epoch"]),
-        val_dice=float(metadata["val_dice"]),
+    return weights, _info(path, metadata)
+
+
+def _info(path: Path, metadata: Mapping[str, str]) -> CheckpointInfo:
+    try:
+        return CheckpointInfo(
+            config=parse_config(json.loads(metadata["config"])),
+            in_channels=int(metadata["in_channels"]),
+            num_classes=int(metadata["num_classes"]),
+            epoch=int(metadata["epoch"]),
+            val_dice=float(metadata["val_dice"]),
+        )
+    except (KeyError, ValueError, BadSetting) as error:
+        raise BadData(
+            "The checkpoint {file} does not describe its network ({reason}). Train the run again.",
+            file=path.name,
+            reason=str(error),
+        ) from error
+
+
+def _require_same_shapes(
+    path: Path, weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]
+) -> None:
+    seen_shapes = {name: _shape(tensor.shape) for name, tensor in weights.items()}
+    shapes = {name: _shape(tensor.shape) for name, tensor in expected.items()}
+    if seen_shapes == shapes:
+        return
+    names = [*shapes, *(name for name in seen_shapes if name not in shapes)]
+    differing = [
+        f"{name} ({seen_shapes.get(name, 'absent')}, expected {shapes.get(name, 'absent')})"
+        for name in names
+        if seen_shapes.get(name) != shapes.get(name)
+    ]
+    raise BadData(
+        "The weights of the checkpoint {file} do not fit the network it describes: {weights}. "
+        "Train the run again.",
+        file=path.name,
+        weights=_listed(differing),
     )
-    model = build_model(info.config, info.in_channels, info.num_classes).to(device)
-    model.load_state_dict(weights)
-    return model.eval(), info
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape)) or "one number"
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - _NAMES_SHOWN
+    return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import asdict
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -9,11 +10,13 @@ from engine.events import EpochRecord
 from engine.store import schema
 from engine.store.database import Database
 
+_BY_CLASS = ("val_class_dice", "val_class_iou")
+
 
 def add(database: Database, run_id: str, record: EpochRecord) -> None:
     """Record an epoch of a run."""
     values = asdict(record) | {"run_id": run_id, "ended_at": time.time()}
-    values["val_class_dice"] = list(record.val_class_dice)
+    values |= {name: list(values[name]) for name in _BY_CLASS}
     with database.writing() as connection:
         connection.execute(schema.epochs.insert().values(values))
 
@@ -22,13 +25,10 @@ def of_run(database: Database, run_id: str) -> list[EpochRecord]:
     """A run's epochs in order."""
     table = schema.epochs
     query = sa.select(table).where(table.c.run_id == run_id).order_by(table.c.epoch)
-    names = EpochRecord.__dataclass_fields__
     with database.reading() as connection:
-        rows = [row._mapping for row in connection.execute(query)]
-    return [
-        EpochRecord(
-            **{name: row[name] for name in names if name != "val_class_dice"},
-            val_class_dice=tuple(row["val_class_dice"]),
-        )
-        for row in rows
-    ]
+        return [_record(row) for row in connection.execute(query)]
+
+
+def _record(row: sa.Row[Any]) -> EpochRecord:
+    values: dict[str, Any] = {name: row._mapping[name] for name in EpochRecord.__dataclass_fields__}
+    return EpochRecord(**values | {name: tuple(values[name]) for name in _BY_CLASS})

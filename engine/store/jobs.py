@@ -10,7 +10,7 @@ from engine.errors import NotFound, Refused
 from engine.store import schema
 from engine.store.database import Database, new_id
 
-JobKind = Literal["inspect", "import", "derive", "train"]
+JobKind = Literal["inspect", "import", "derive", "train", "preflight"]
 JobStatus = Literal["queued", "running", "completed", "stopped", "failed"]
 
 LIVE: tuple[JobStatus, ...] = ("queued", "running")
@@ -131,6 +131,24 @@ def claim(database: Database, kind: JobKind) -> Job | None:
         )
         row = connection.execute(sa.select(table).where(table.c.id == job_id)).one()
     return Job(**row._mapping)
+
+
+def ended_before(database: Database, kind: JobKind, before: float) -> list[str]:
+    """Ids of the jobs of a kind that ended before a time in Unix seconds, oldest first."""
+    table = schema.jobs
+    query = (
+        sa.select(table.c.id)
+        .where(table.c.kind == kind, table.c.status.in_(ENDED), table.c.ended_at < before)
+        .order_by(table.c.ended_at)
+    )
+    with database.reading() as connection:
+        return list(connection.scalars(query))
+
+
+def delete(database: Database, job_id: str) -> None:
+    """Forget a job that no run and no draft refers to; one that is not there is fine."""
+    with database.writing() as connection:
+        connection.execute(schema.jobs.delete().where(schema.jobs.c.id == job_id))
 
 
 def beat(database: Database, job_id: str) -> None:

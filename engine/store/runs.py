@@ -1,6 +1,7 @@
 """Runs: one training of one recipe on one dataset."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +9,7 @@ import sqlalchemy as sa
 
 from engine.config import TrainConfig, parse_config
 from engine.errors import NotFound
+from engine.notes import Note
 from engine.store import jobs, schema
 from engine.store.database import Database, new_id
 from engine.store.jobs import Job
@@ -32,6 +34,10 @@ class Run:
     num_parameters: int
     environment: dict[str, Any] | None
     """Versions and hardware it ran on; None until it started."""
+    reasons: Mapping[str, Note]
+    """Why a setting has its value, by leaf name; only of settings that were fitted to the data."""
+    preflight: dict[str, Any] | None
+    """What was measured before its first step; None until then."""
     job: Job
     num_epochs_done: int
     best_epoch: int | None
@@ -53,8 +59,13 @@ def add(
     split: Split,
     num_parameters: int,
     actor: str,
+    reasons: Mapping[str, Note] | None = None,
 ) -> str:
-    """Record a run and queue its training job in one transaction; returns the run's id."""
+    """Record a run and queue its training job in one transaction; returns the run's id.
+
+    Args:
+        reasons: why settings have their values, by leaf name.
+    """
     run_id = new_id()
     with database.writing() as connection:
         job_id = jobs.add_row(connection, "train", {"run": run_id}, actor)
@@ -69,6 +80,7 @@ def add(
                 config=config.to_dict(),
                 split=split,
                 num_parameters=num_parameters,
+                reasons={name: note.to_record() for name, note in (reasons or {}).items()},
             )
         )
     return run_id
@@ -130,6 +142,18 @@ def set_environment(database: Database, run_id: str, environment: dict[str, Any]
         )
 
 
+def set_preflight(database: Database, run_id: str, record: Mapping[str, Any]) -> None:
+    """Record what was measured before a run's first step.
+
+    Args:
+        record: JSON types.
+    """
+    with database.writing() as connection:
+        connection.execute(
+            schema.runs.update().where(schema.runs.c.id == run_id).values(preflight=dict(record))
+        )
+
+
 def _select(database: Database, condition: sa.ColumnElement[bool]) -> list[Run]:
     runs, epochs = schema.runs, schema.epochs
     # Correlated, so that one run costs a look at its own epochs and not at everybody's.
@@ -170,6 +194,8 @@ def _run(row: sa.Row[Any]) -> Run:
         config=parse_config(row.config),
         num_parameters=row.num_parameters,
         environment=row.environment,
+        reasons={name: Note.from_record(record) for name, record in row.reasons.items()},
+        preflight=row.preflight,
         job=Job(**{column.name: values[f"job_{column.name}_"] for column in schema.jobs.c}),
         num_epochs_done=row.num_epochs_done,
         best_epoch=row.best_epoch,

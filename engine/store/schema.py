@@ -20,7 +20,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_REVISION = "0002"
+SCHEMA_REVISION = "0003"
 """The newest migration; a database at another revision is upgraded when opened."""
 
 metadata = MetaData()
@@ -120,6 +120,8 @@ runs = Table(
     Column("split", JSON, nullable=False),
     Column("num_parameters", Integer, nullable=False),
     Column("environment", JSON),
+    Column("reasons", JSON, nullable=False),
+    Column("preflight", JSON),
 )
 
 epochs = Table(
@@ -137,6 +139,11 @@ epochs = Table(
     Column("images_per_second", Float, nullable=False),
     Column("is_best", Boolean, nullable=False),
     Column("ended_at", Float, nullable=False),
+    Column("val_class_iou", JSON, nullable=False),
+    Column("num_steps", Integer),
+    Column("data_wait_share", Float),
+    Column("peak_memory_bytes", BigInteger),
+    Column("gpu_utilization", Float),
 )
 
 scores = Table(

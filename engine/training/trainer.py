@@ -4,53 +4,50 @@ Shapes: N images of a batch, C channels, H height, W width, K classes.
 """
 
 import logging
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.config import ScheduleConfig, TrainConfig
-from engine.errors import Diverged
-from engine.events import EpochDone, EpochRecord, Event, StepDone
+from engine.config import TrainConfig
+from engine.errors import BadData
+from engine.events import EpochDone, EpochRecord, Event, Started, StepDone
 from engine.files import Files
 from engine.models import weights
 from engine.models.compute import Compute
-from engine.models.probabilities import class_probabilities, decide, to_input
-from engine.scores.counts import IGNORED_INDEX, Counts
-from engine.scores.rules import ClassRow, Summary, summarize
+from engine.models.probabilities import class_probabilities, decide
+from engine.scores.rules import Summary
 from engine.training import checkpoint
-from engine.training.augment import augment
-from engine.training.losses import Loss, make_loss
-from engine.training.optimizers import learning_rate_at, make_optimizer
+from engine.training.budget import Budget
+from engine.training.data import TrainingData, View, training_batch, validation_batch
+from engine.training.loss_watch import LossWatch
+from engine.training.meters import Meters
+from engine.training.preflight import prepare
+from engine.training.sampling import TrainingSampler, val_places
+from engine.training.schedules import EarlyStopping, Schedule
+from engine.training.validation import Tally
+from engine.training.windows import Cut, Prefetch
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrainingData:
-    """Decoded samples at training size, and which of them are for what."""
-
-    images_NHWC: NDArray[np.uint8]
-    masks_NHW: NDArray[np.uint8]
-    """Class indices; 255 = ignored."""
-    train: Sequence[int]
-    val: Sequence[int]
-    classes: Sequence[ClassRow]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingContext:
     """Everything around a training that is not a setting."""
 
-    compute: Compute
     files: Files
     run_folder: str
     emit: Callable[[Event], None]
     should_stop: Callable[[], bool]
+    weights_folder: Path | None = None
+    """Where pretrained encoders may lie."""
+    start_from: Path | None = None
+    """Weights of another run that this one starts from."""
+    resume_from: Path | None = None
+    """The `last` checkpoint of this run, to go on from."""
     rank: int = 0
     """This process's number among `world_size`: 0 of 1, until training is distributed."""
     world_size: int = 1
@@ -64,21 +61,8 @@ class TrainingResult:
     best_epoch: int | None
     """None when it was stopped before its first epoch ended."""
     stopped: bool
-
-
-@dataclass
-class Budget:
-    """How much of the training is done: by epochs, or by the clock when a time budget is set."""
-
-    schedule: ScheduleConfig
-    started_at: float = field(default_factory=time.monotonic)
-
-    def progress(self, epochs_done: float) -> float:
-        """Share done, 0 to 1."""
-        if self.schedule.max_minutes is None:
-            return min(epochs_done / self.schedule.epochs, 1.0)
-        elapsed_minutes = (time.monotonic() - self.started_at) / 60
-        return min(elapsed_minutes / self.schedule.max_minutes, 1.0)
+    compute: Compute
+    """Where and how exactly it was computed."""
 
 
 def train(config: TrainConfig, data: TrainingData, context: TrainingContext) -> TrainingResult:
@@ -89,194 +73,251 @@ def train(config: TrainConfig, data: TrainingData, context: TrainingContext) -> 
     predicts a single class everywhere.
 
     Raises:
+        BadData: a checkpoint to start or to go on from cannot be used.
+        BadSetting: the device or the encoder's weights are not to be had.
         Diverged: the loss became infinite or undefined.
     """
-    torch.manual_seed(config.schedule.seed)
-    return Trainer(config, data, context).run()
+    trainer = Trainer(config, data, context)
+    for _record in trainer.epochs():
+        pass
+    return trainer.result()
+
+
+@dataclass
+class Standing:
+    """Where a training stands, its weights apart; plain values, stored as they are."""
+
+    epoch: int = 0
+    """Epochs that have ended."""
+    best: tuple[float, float] | None = None
+    """Validation Dice and negative loss of the best epoch."""
+    best_epoch: int | None = None
+    learning_rate: float = 0.0
+    """Of the last step."""
+    num_batches: int = 0
+    """Batches trained of the epoch that has begun. It and what follows is 0 between epochs."""
+    num_images: int = 0
+    loss_sum: float = 0.0
+    """Over those images."""
+    seconds: float = 0.0
+    waited_seconds: float = 0.0
+    """In which the device waited for images."""
+    num_steps: int = 0
+
+    def begin_next_epoch(self) -> None:
+        """Count from 0 again."""
+        self.epoch += 1
+        self.num_batches = self.num_images = self.num_steps = 0
+        self.loss_sum = self.seconds = self.waited_seconds = 0.0
 
 
 class Trainer:
-    """One training in progress. Use `train`."""
+    """One training in progress; `train` runs one to its end."""
 
     def __init__(self, config: TrainConfig, data: TrainingData, context: TrainingContext) -> None:
         self.config, self.data, self.context = config, data, context
-        self.device = context.compute.device
-        self.in_channels = data.images_NHWC.shape[-1]
-        model = weights.build_model(config, self.in_channels, len(data.classes))
-        # Channels-last is the layout the convolution kernels of CPUs and tensor cores work in.
-        self.model = model.to(self.device).to(memory_format=torch.channels_last)
-        self.optimizer = make_optimizer(config.optimizer, self.model.parameters())
-        self.loss: Loss = make_loss(config.loss)
-        # Order and augmentation have a generator of their own, so that neither depends on how
-        # many random numbers the weights took.
-        self.generator = torch.Generator().manual_seed(config.schedule.seed)
         self.budget = Budget(config.schedule)
-        self.best: tuple[float, float] | None = None
-        self.best_epoch: int | None = None
-        self.learning_rate = config.optimizer.learning_rate
+        self.view = View.of(config)
+        prepared = prepare(config, data, context.weights_folder, context.start_from)
+        self.learner, self.windows = prepared.learner, prepared.windows
+        device = self.learner.compute.device
+        self.sampler = TrainingSampler(data.arrays, data.train, data.background(), config)
+        places, size = (
+            val_places(data.arrays, data.val, self.view.target_px),
+            config.schedule.batch_size,
+        )
+        self.val_batches = [places[start : start + size] for start in range(0, len(places), size)]
+        self.schedule = Schedule(config.optimizer, config.schedule)
+        self.stopping = EarlyStopping(config.schedule)
+        # Augmentation has a generator of its own, so that it depends on the seed and the step
+        # alone, and not on how many random numbers weights and dropout took.
+        self.generator = torch.Generator().manual_seed(config.schedule.seed)
+        self.meters = Meters(device)
+        self.standing = Standing()
+        self.stopped = False
+        if context.resume_from is not None:
+            self._restore(checkpoint.load_state(context.resume_from))
+        context.emit(Started(facts=prepared.facts, notes=prepared.notes))
 
-    def run(self) -> TrainingResult:
-        """Train to the end of the schedule, or until asked to stop."""
-        epoch = 0
-        while self.budget.progress(epoch) < 1:
-            started_at = time.monotonic()
-            outcome = self._train_epoch(epoch)
-            if outcome is None:
-                self._save_last(epoch)
-                return self._result(epoch, stopped=True)
-            epoch += 1
-            train_loss, images_per_second = outcome
-            val_loss, summary = self._validate()
-            self._check_finite(epoch, train_loss, val_loss)
-            record = EpochRecord(
-                epoch=epoch,
-                train_loss=train_loss,
-                val_loss=val_loss,
-                val_dice=summary.mean_image_dice,
-                val_iou=summary.mean_image_iou,
-                val_class_dice=tuple(each.dice for each in summary.by_class),
-                learning_rate=self.learning_rate,
-                seconds=time.monotonic() - started_at,
-                images_per_second=images_per_second,
-                is_best=self._note_best(epoch, summary.mean_image_dice, val_loss),
-            )
-            self._save_last(epoch)
+    def epochs(self) -> Iterator[EpochRecord]:
+        """Train epoch by epoch, to the end of the schedule, or until asked to stop."""
+        while self._progress() < 1:
+            # Should the epoch be left half-done, it is drawn again from here, and the rest trained.
+            epoch_began = self.sampler.state()
+            self.meters.start()
+            self._train_epoch()
+            if self.stopped:
+                self._save_last(epoch_began)
+                return
+            record = self._validated_epoch()
+            self.standing.begin_next_epoch()
+            is_hopeless = self.stopping.note(self._progress(), record.val_dice)
+            self._save_last(self.sampler.state())
             self.context.emit(EpochDone(record=record))
-        return self._result(epoch, stopped=False)
+            yield record
+            if is_hopeless:
+                log.info("Validation has not improved for long enough; the training ends early.")
+                return
 
-    def _train_epoch(self, epochs_done: int) -> tuple[float, float] | None:
-        """One epoch's mean loss and images/s; None when asked to stop on the way."""
-        self.model.train()
-        started_at, num_images = time.monotonic(), 0
-        # Summed on the device: asking for each step's loss would make the host wait for it.
-        loss_sum = torch.zeros((), device=self.device)
-        order = torch.randperm(len(self.data.train), generator=self.generator).tolist()
-        for indices in _batches([self.data.train[i] for i in order], self._batch_size):
-            progress = self.budget.progress(epochs_done + num_images / len(self.data.train))
-            if num_images and progress >= 1:
-                break
-            loss_sum += self._step(indices, progress) * len(indices)
-            num_images += len(indices)
-            self.context.emit(StepDone(progress=progress))
-            if self.context.should_stop():
-                return None
-        mean_loss = loss_sum.item() / num_images
-        return mean_loss, num_images / (time.monotonic() - started_at)
-
-    def _step(self, indices: Sequence[int], progress: float) -> Tensor:
-        self.learning_rate = learning_rate_at(self.config.optimizer, progress)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate
-        images_NCHW, masks_NHW = augment(*self._load(indices), self.config.augment, self.generator)
-        self.optimizer.zero_grad(set_to_none=True)
-        with self.context.compute.autocast():
-            logits_NCHW = self.model(images_NCHW.contiguous(memory_format=torch.channels_last))
-        loss = self.loss(logits_NCHW.float(), masks_NHW)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
-        return loss.detach()
-
-    @torch.inference_mode()
-    def _validate(self) -> tuple[float, Summary]:
-        """Mean loss and scores of the validation split, every image counted."""
-        self.model.eval()
-        loss_sum = torch.zeros((), device=self.device)
-        counts: list[Tensor] = []
-        for indices in _batches(self.data.val, self._batch_size):
-            images_NCHW, masks_NHW = self._load(indices)
-            with self.context.compute.autocast():
-                logits_NCHW = self.model(images_NCHW)
-            logits_NCHW = logits_NCHW.float()
-            loss_sum += self.loss(logits_NCHW, masks_NHW) * len(indices)
-            prediction_NHW = decide(
-                class_probabilities(logits_NCHW), self.config.schedule.threshold
-            )
-            counts.append(_count_batch(masks_NHW, prediction_NHW, len(self.data.classes)))
-        samples = [
-            Counts(*(tuple(kind) for kind in sample)) for sample in torch.cat(counts).tolist()
-        ]
-        summary = summarize(samples, self.data.classes)
-        assert summary is not None, "a split always has a validation sample"
-        return loss_sum.item() / len(self.data.val), summary
-
-    def _load(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
-        # Sorted reading of a memory map is sequential; the batch's order does not matter.
-        positions = sorted(indices)
-        images_NHWC = torch.from_numpy(self.data.images_NHWC[positions])
-        masks_NHW = torch.from_numpy(self.data.masks_NHW[positions])
-        return (
-            to_input(images_NHWC.to(self.device, non_blocking=True)),
-            masks_NHW.to(self.device, non_blocking=True).long(),
+    def result(self) -> TrainingResult:
+        """How the training ended, or where it stands."""
+        return TrainingResult(
+            num_epochs=self.standing.epoch,
+            best_epoch=self.standing.best_epoch,
+            stopped=self.stopped,
+            compute=self.learner.compute,
         )
 
-    def _note_best(self, epoch: int, val_dice: float, val_loss: float) -> bool:
-        score = (val_dice, -val_loss)
-        if self.best is not None and score <= self.best:
-            return False
-        self.best, self.best_epoch = score, epoch
+    def _train_epoch(self) -> None:
+        """Train an epoch, or what is left of it, to its end or until asked to stop."""
+        standing, view, batches = self.standing, self.view, self.sampler.epoch()
+        num_images = sum(map(len, batches))
+        watch = LossWatch(self.learner.compute.precision)
+        todo = batches[standing.num_batches :]
+        with Prefetch(self.windows, todo, view.target_px, view.training_margin_px) as cuts:
+            for group in _groups(cuts, self.config.optimizer.accumulation):
+                progress = self._progress(standing.num_images / num_images)
+                if standing.num_images and progress >= 1:
+                    break
+                watch.add(
+                    self._step(group, progress), _num_images(group), self.standing.learning_rate
+                )
+                standing.num_batches += len(group)
+                standing.num_images += _num_images(group)
+                standing.num_steps += 1
+                self.context.emit(StepDone(progress=progress))
+                if self.context.should_stop():
+                    self.stopped = True
+                    break
+        standing.loss_sum += watch.total()[0]
+        standing.waited_seconds += cuts.waited_seconds
+        standing.seconds += self.meters.seconds()
+
+    def _step(self, group: Sequence[Cut], progress: float) -> Tensor:
+        self.standing.learning_rate = self.schedule.rate(progress)
+        return self.learner.learn(
+            [training_batch(cut, self.config, self.view, self.generator) for cut in group],
+            self.standing.learning_rate,
+        )
+
+    def _validated_epoch(self) -> EpochRecord:
+        """Validate the epoch that was just trained, and keep the weights if they are the best."""
+        standing = self.standing
+        with self.learner.evaluated() as model:
+            val_loss, summary = self._validate()
+            score = (summary.mean_image_dice, -val_loss)
+            is_best = standing.best is None or score > standing.best
+            if is_best:
+                standing.best, standing.best_epoch = score, standing.epoch + 1
+                self._save_best(model, summary.mean_image_dice)
+        self.schedule.note_validation(self._progress(1.0), summary.mean_image_dice)
+        return EpochRecord(
+            epoch=standing.epoch + 1,
+            train_loss=standing.loss_sum / standing.num_images,
+            val_loss=val_loss,
+            val_dice=summary.mean_image_dice,
+            val_iou=summary.mean_image_iou,
+            val_class_dice=tuple(each.dice for each in summary.by_class),
+            val_class_iou=tuple(each.iou for each in summary.by_class),
+            learning_rate=self.standing.learning_rate,
+            seconds=self.meters.seconds(),
+            images_per_second=standing.num_images / standing.seconds,
+            is_best=is_best,
+            num_steps=standing.num_steps,
+            data_wait_share=standing.waited_seconds / standing.seconds,
+            peak_memory_bytes=self.meters.peak_memory_bytes(),
+            gpu_utilization=self.meters.gpu_utilization(),
+        )
+
+    def _validate(self) -> tuple[float, Summary]:
+        """Mean loss and scores of the validation split, every pixel of every image counted once."""
+        order = {position: index for index, position in enumerate(self.data.val)}
+        view, device = self.view, self.learner.compute.device
+        tally = Tally(len(self.data.val), self.data.classes, device)
+        watch = LossWatch(self.learner.compute.precision)
+        threshold = self.config.predict.threshold
+        with Prefetch(self.windows, self.val_batches, view.target_px, view.context_px) as cuts:
+            for cut in cuts:
+                batch = validation_batch(cut, self.config, view)
+                logits_NCHW = self.learner.logits(batch.images_NCHW)
+                loss = self.learner.loss(logits_NCHW, batch.masks_NHW, batch.borders_NHW)
+                watch.add(loss, len(cut.places), self.standing.learning_rate)
+                images = [order[place.position] for place in cut.places]
+                found_NHW = decide(class_probabilities(logits_NCHW), threshold)
+                tally.add(images, batch.masks_NHW, found_NHW)
+        loss_sum, num_windows = watch.total()
+        return loss_sum / num_windows, tally.summary()
+
+    def _save_best(self, model: torch.nn.Module, val_dice: float) -> None:
         info = weights.CheckpointInfo(
             config=self.config,
-            in_channels=self.in_channels,
+            in_channels=self.data.arrays.num_channels,
             num_classes=len(self.data.classes),
-            epoch=epoch,
+            epoch=self.standing.epoch + 1,
             val_dice=val_dice,
         )
-        key = checkpoint.best_key(self.context.run_folder)
-        weights.save_weights(self.context.files, key, self.model, info)
-        return True
+        weights.save_weights(
+            self.context.files, checkpoint.best_key(self.context.run_folder), model, info
+        )
 
-    def _save_last(self, epoch: int) -> None:
+    def _save_last(self, sampler_state: Mapping[str, Any]) -> None:
         state = {
-            "format": checkpoint.STATE_FORMAT,
             "config": self.config.to_dict(),
-            "epoch": epoch,
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "standing": asdict(self.standing),
+            "elapsed_seconds": self.budget.seconds(),
+            "learner": self.learner.state(),
+            "schedule": self.schedule.state(),
+            "stopping": self.stopping.state(),
+            "sampler": sampler_state,
             "generator": self.generator.get_state(),
-            "best": self.best,
-            "best_epoch": self.best_epoch,
+            "torch_generators": _generator_states(self.learner.compute.device),
         }
         key = checkpoint.last_key(self.context.run_folder)
         checkpoint.save_state(self.context.files, key, state)
 
-    def _check_finite(self, epoch: int, train_loss: float, val_loss: float) -> None:
-        if not (np.isfinite(train_loss) and np.isfinite(val_loss)):
-            raise Diverged(
-                "The loss stopped being a number in epoch {epoch} (training {train}, validation "
-                "{val}), at a learning rate of {learning_rate:g}. Try a tenth of it.",
-                epoch=epoch,
-                train=str(train_loss),
-                val=str(val_loss),
-                learning_rate=self.config.optimizer.learning_rate,
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        """Go on where `_save_last` left off."""
+        if state["config"] != self.config.to_dict():
+            raise BadData(
+                "The checkpoint belongs to a training with other settings, so this one cannot go "
+                "on from it. Start a new run from it instead (start_from)."
             )
+        self.standing = Standing(**state["standing"])
+        self.budget.elapsed_seconds = state["elapsed_seconds"]
+        self.learner.restore(state["learner"])
+        self.schedule.restore(state["schedule"])
+        self.stopping.restore(state["stopping"])
+        self.sampler.restore(state["sampler"])
+        self.generator.set_state(state["generator"])
+        _restore_generators(self.learner.compute.device, state["torch_generators"])
 
-    def _result(self, num_epochs: int, *, stopped: bool) -> TrainingResult:
-        return TrainingResult(num_epochs=num_epochs, best_epoch=self.best_epoch, stopped=stopped)
-
-    @property
-    def _batch_size(self) -> int:
-        return self.config.schedule.batch_size
+    def _progress(self, of_epoch: float = 0.0) -> float:
+        return self.budget.progress(self.standing.epoch + of_epoch)
 
 
-def _batches(indices: Sequence[int], size: int) -> Iterator[Sequence[int]]:
-    """Consecutive portions; the last may be smaller, none is dropped."""
-    return (indices[start : start + size] for start in range(0, len(indices), size))
+def _groups(cuts: Iterable[Cut], size: int) -> Iterator[list[Cut]]:
+    """Consecutive batches that make one step together; the last group may be smaller."""
+    group: list[Cut] = []
+    for cut in cuts:
+        group.append(cut)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
-def _count_batch(truth_NHW: Tensor, prediction_NHW: Tensor, num_classes: int) -> Tensor:
-    """tp, fp, fn of each image and class, int64 (N, 3, K), computed on the device."""
-    valid = truth_NHW != IGNORED_INDEX
-    per_class = []
-    for index in range(num_classes):
-        truth, found = (truth_NHW == index) & valid, (prediction_NHW == index) & valid
-        per_class.append(
-            torch.stack(
-                [
-                    (truth & found).sum((1, 2)),
-                    (~truth & found).sum((1, 2)),
-                    (truth & ~found).sum((1, 2)),
-                ],
-                dim=1,
-            )
-        )
-    return torch.stack(per_class, dim=2)
+def _num_images(group: Sequence[Cut]) -> int:
+    return sum(len(cut.places) for cut in group)
+
+
+def _generator_states(device: torch.device) -> list[Tensor]:
+    """Of the generators that dropout draws from."""
+    states = [torch.get_rng_state()]
+    return [*states, torch.cuda.get_rng_state(device)] if device.type == "cuda" else states
+
+
+def _restore_generators(device: torch.device, states: Sequence[Tensor]) -> None:
+    torch.set_rng_state(states[0])
+    if device.type == "cuda" and len(states) > 1:
+        torch.cuda.set_rng_state(states[1], device)

@@ -1,4 +1,5 @@
-"""The routes the server answers itself: its health, pictures of datasets and runs, and uploads.
+"""The routes the server answers itself: its health, uploads, and pictures of datasets, runs and
+trials before a run.
 
 Pictures never change once written, so a browser may keep them for good. Ids, folders and file
 names are matched against what the workbench itself writes; anything else is not found, whatever
@@ -28,6 +29,9 @@ DATASET_KINDS = frozenset({"images", "masks", "thumbs"})
 
 RUN_KINDS = frozenset({"predictions", "errors", "thumbs"})
 """Folders of a run that are served."""
+
+PREFLIGHT_KINDS = frozenset({"pictures"})
+"""Folders of a trial before a run that are served."""
 
 _ID = re.compile(r"[0-9a-f]{8}")
 _FILE = re.compile(r"[0-9]{6}(\.[a-z]{1,20}){0,3}\.(?P<suffix>png|jpg|webp)")
@@ -63,6 +67,10 @@ def routes(
         (f"{prefix}/api/health", _health),
         (f"{media}/datasets/{{id}}/{{kind}}/{{file}}", _pictures("datasets", DATASET_KINDS)),
         (f"{media}/runs/{{id}}/{{kind}}/{{file}}", _pictures("runs", RUN_KINDS)),
+        (
+            f"{media}/preflights/{{id}}/{{kind}}/{{file}}",
+            _pictures("preflights", PREFLIGHT_KINDS),
+        ),
         # Without this, a wrong address would be answered with the front end's page.
         (f"{media}/{{rest:path}}", _nothing),
     ]

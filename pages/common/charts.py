@@ -1,11 +1,12 @@
 """The plots. One look, one colour per run or class on every page."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
 from engine.events import EpochRecord
-from engine.store.datasets import Dataset
+from engine.store.datasets import ClassEntry, Dataset
 from pages.common.texts import _, class_word
 
 RUN_COLORS = (
@@ -21,6 +22,9 @@ RUN_COLORS = (
 """Okabe & Ito's colours, apart for colour-blind eyes, and two more."""
 
 _HEIGHT_PX = 300
+_SMALL_HEIGHT_PX = 210
+_TINY_HEIGHT_PX = 150
+_MAX_IN_LEGEND = 6
 
 
 def loss_curves(records: Sequence[EpochRecord], num_planned: int) -> go.Figure:
@@ -44,12 +48,8 @@ def dice_curves(records: Sequence[EpochRecord], dataset: Dataset, num_planned: i
         mean = [record.val_dice for record in records]
         figure.add_trace(_line(epochs, mean, _("mean image Dice"), RUN_COLORS[0]))
     for entry in dataset.classes:
-        values = [record.val_class_dice[entry.index] for record in records]
-        name = class_word(entry)
-        line = _line(epochs, values, plotly_text(name), class_color(dataset, entry.index))
-        if entry.background:
-            line.line.dash = "dot"
-        figure.add_trace(line)
+        _add_class(figure, dataset, entry, epochs, [each.val_class_dice for each in records])
+    _hide_many_names(figure)
     best = [record for record in records if record.is_best]
     if best:
         figure.add_vline(
@@ -58,6 +58,94 @@ def dice_curves(records: Sequence[EpochRecord], dataset: Dataset, num_planned: i
             annotation_text=_("best"),
             annotation={"xanchor": "right", "yanchor": "bottom", "y": 0},
         )
+    return figure
+
+
+def iou_curves(records: Sequence[EpochRecord], dataset: Dataset, num_planned: int) -> go.Figure:
+    """Validation IoU of one run: the mean over images and, where it was recorded, each class."""
+    epochs = [record.epoch for record in records]
+    figure = _epoch_figure(_("Validation IoU"), max(num_planned, len(records)))
+    figure.update_yaxes(range=[0, 1.02])
+    has_classes = all(record.val_class_iou for record in records)
+    if not has_classes or sum(not entry.background for entry in dataset.classes) > 1:
+        mean = [record.val_iou for record in records]
+        figure.add_trace(_line(epochs, mean, _("mean image IoU"), RUN_COLORS[0]))
+    for entry in dataset.classes if has_classes else ():
+        _add_class(figure, dataset, entry, epochs, [each.val_class_iou for each in records])
+    _hide_many_names(figure)
+    return figure
+
+
+def epoch_curve(
+    records: Sequence[EpochRecord],
+    title: str,
+    values: Sequence[float | None],
+    num_planned: int,
+    *,
+    is_share: bool = False,
+) -> go.Figure:
+    """One number of each epoch, in a small plot.
+
+    Args:
+        is_share: the values are shares, 0 to 1, and shown in per cent.
+    """
+    figure = _epoch_figure(title, max(num_planned, len(records)))
+    line = _line([record.epoch for record in records], values, title, RUN_COLORS[0])
+    line.hovertemplate = "%{y:.1%}<extra></extra>" if is_share else "%{y:.4~g}<extra></extra>"
+    figure.add_trace(line)
+    figure.update_layout(height=_SMALL_HEIGHT_PX, showlegend=False, hovermode="x", margin={"t": 40})
+    figure.update_xaxes(title_text="", nticks=5)
+    figure.update_yaxes(rangemode="tozero", nticks=4)
+    if is_share:
+        figure.update_yaxes(range=[0, 1.02], tickformat=".0%")
+    return figure
+
+
+def rate_preview(points: Sequence[tuple[float, float]]) -> go.Figure:
+    """The learning rate over a training that has not begun."""
+    epochs, rates = [epoch for epoch, _rate in points], [rate for _epoch, rate in points]
+    figure = go.Figure()
+    lay_out(figure, _("Learning rate"), height_px=_TINY_HEIGHT_PX)
+    line = _line(epochs, rates, _("Learning rate"), RUN_COLORS[0])
+    line.update(mode="lines", hovertemplate="%{x:.1f}: %{y:.2~g}<extra></extra>")
+    figure.add_trace(line)
+    figure.update_layout(title={"font": {"size": 13}}, showlegend=False, margin={"t": 30})
+    figure.update_xaxes(title_text=_("epoch"), title_font_size=11, nticks=5)
+    figure.update_yaxes(rangemode="tozero", nticks=3, tickformat=".2~g")
+    return figure
+
+
+def overfit_curve(losses: Sequence[float]) -> go.Figure:
+    """The loss while one batch is learned by heart."""
+    steps = list(range(1, len(losses) + 1))
+    figure = go.Figure()
+    lay_out(figure, _("One batch, again and again"), height_px=_SMALL_HEIGHT_PX)
+    figure.add_trace(_line(steps, losses, _("loss"), RUN_COLORS[0]))
+    figure.update_xaxes(title_text=_("step"))
+    figure.update_yaxes(rangemode="tozero")
+    return figure
+
+
+def rate_curve(
+    rates: Sequence[float], losses: Sequence[float], suggestion: float | None
+) -> go.Figure:
+    """The loss at rising learning rates, and the rate that suggests itself."""
+    figure = go.Figure()
+    lay_out(figure, _("Loss by learning rate"), height_px=_SMALL_HEIGHT_PX)
+    line = _line(rates, losses, _("loss"), RUN_COLORS[0])
+    line.update(mode="lines", hovertemplate="%{x:.2~g}: %{y:.4f}<extra></extra>")
+    figure.add_trace(line)
+    figure.update_layout(showlegend=False, hovermode="closest")
+    figure.update_xaxes(title_text=_("learning rate"), type="log", dtick=1, exponentformat="power")
+    # What explodes at the end would press all else flat.
+    finite = [loss for loss in losses if math.isfinite(loss)]
+    if finite:
+        low, first = min(finite), finite[0]
+        room = 0.15 * max(first - low, 1e-3)
+        figure.update_yaxes(range=[low - room, first + 2 * room])
+    if suggestion is not None:
+        # Plotly places shapes on a logarithmic axis by the value itself, texts by its logarithm.
+        figure.add_vline(x=suggestion, line={"dash": "dash", "width": 1, "color": "#888888"})
     return figure
 
 
@@ -88,10 +176,33 @@ def class_color(dataset: Dataset, index: int) -> str:
     return "#8c8c8c" if entry.background else entry.color
 
 
+def _hide_many_names(figure: go.Figure) -> None:
+    """Of many lines the names would lie over the plot; hovering shows them."""
+    figure.update_layout(showlegend=len(figure.data) <= _MAX_IN_LEGEND)
+
+
+def _add_class(
+    figure: go.Figure,
+    dataset: Dataset,
+    entry: ClassEntry,
+    epochs: Sequence[int],
+    scores: Sequence[Sequence[float | None]],
+) -> None:
+    """The line of one class; `scores` by epoch and class."""
+    values = [each[entry.index] for each in scores]
+    name = plotly_text(class_word(entry))
+    line = _line(epochs, values, name, class_color(dataset, entry.index))
+    if entry.background:
+        line.line.dash = "dot"
+    figure.add_trace(line)
+
+
 def _epoch_figure(title: str, num_epochs: int) -> go.Figure:
     """An empty plot over the epochs, as wide as the training will be, so that no tick moves."""
     figure = go.Figure()
     lay_out(figure, title, height_px=_HEIGHT_PX)
+    # The title above the names of the lines, which may be as wide as the plot.
+    figure.update_layout(margin={"t": 62})
     figure.update_xaxes(
         title_text=_("epoch"),
         range=[0, num_epochs * 1.02],
@@ -112,7 +223,7 @@ def lay_out(figure: go.Figure, title: str, height_px: int) -> None:
     )
 
 
-def _line(x: Sequence[int], y: Sequence[float | None], name: str, color: str) -> go.Scatter:
+def _line(x: Sequence[float], y: Sequence[float | None], name: str, color: str) -> go.Scatter:
     return go.Scatter(
         x=list(x),
         y=list(y),

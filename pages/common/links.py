@@ -1,9 +1,9 @@
 """Every page and every URL, built and read in one place.
 
 Query parameters: `dataset`, `run`, `import` (a draft), `image` (a sample's position), `view`,
-`split`, `recipe`, and `runs` of the comparison; of a dataset's samples also `class` (an index),
-`size` (`640x480`), `finding` (a key), `name` (a part of it) and `layout`. They are permalinks: old
-ones must go on working.
+`split`, `recipe`, `trial` (jobs that tried settings), and `runs` of the comparison; of a dataset's
+samples also `class` (an index), `size` (`640x480`), `finding` (a key), `name` (a part of it) and
+`layout`. They are permalinks: old ones must go on working.
 """
 
 from collections.abc import Collection
@@ -23,6 +23,8 @@ TRAIN = "train.py"
 RUNS = "runs.py"
 RUN = "run.py"
 COMPARE = "compare.py"
+
+_MAX_TRIALS = 8
 
 
 def open_dataset(dataset_id: str) -> None:
@@ -78,6 +80,16 @@ def remember_image(position: int) -> None:
         st.query_params["image"] = str(position)
 
 
+def asked_trials() -> list[str]:
+    """The ids of the jobs in the URL that tried settings, the newest first."""
+    return list(dict.fromkeys(reversed(st.query_params.get_all("trial"))))[:_MAX_TRIALS]
+
+
+def remember_trial(job_id: str) -> None:
+    """Put a job that tries settings into the URL."""
+    st.query_params["trial"] = [*reversed(asked_trials()[: _MAX_TRIALS - 1]), job_id]
+
+
 def clear(*names: str) -> None:
     """Take query parameters out of the URL."""
     for name in names:
@@ -105,6 +117,11 @@ def dataset_file(dataset_id: str, kind: str, file_name: str) -> str:
 def run_file(run_id: str, kind: str, file_name: str) -> str:
     """URL of a run's picture; kind is one of `engine.web.routes.RUN_KINDS`."""
     return _media(f"runs/{run_id}/{kind}/{file_name}")
+
+
+def preflight_file(job_id: str, file_name: str) -> str:
+    """URL of a picture that a trial before a training has drawn."""
+    return _media(f"preflights/{job_id}/pictures/{file_name}")
 
 
 def upload_routes() -> str:

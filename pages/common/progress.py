@@ -20,6 +20,12 @@ def remaining_seconds(run: Run, now: float) -> float | None:
     return elapsed * (1 - run.job.progress) / run.job.progress
 
 
+def expected_seconds(run: Run) -> float | None:
+    """How long the training was expected to take, as measured before its first step."""
+    speed = (run.preflight or {}).get("speed")
+    return None if speed is None else float(speed["total_seconds"])
+
+
 def epochs_text(run: Run) -> str:
     """Epochs done, of how many when that is known: 7 / 20."""
     if run.config.schedule.max_minutes is not None:

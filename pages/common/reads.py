@@ -7,20 +7,25 @@ of the caches begin with the database's URL, so that two homes never mix.
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from engine.datasets.profile import profile_of
 
 from engine import uploads
+from engine.config import DatasetProfile, Machine, Proposal
 from engine.datasets.quality.findings import Finding
-from engine.jobs import logs
+from engine.errors import NotFound
+from engine.jobs import logs, queue
+from engine.machine import this_machine
 from engine.scores import rules
 from engine.settings import Settings
 from engine.store import datasets, drafts, epochs, jobs, runs, scores
 from engine.store.datasets import Dataset, Sample
 from engine.store.drafts import Draft
 from engine.store.jobs import Job
-from engine.store.runs import Run
+from engine.store.runs import Run, Split
 from engine.store.scores import SampleScore
 from engine.workbench import Workbench, open_workbench
 from pages.common import dataset_findings, dataset_items, formats
@@ -124,6 +129,30 @@ def derivations(limit: int) -> list[Job]:
     return jobs.newest(workbench().database, "derive", limit)
 
 
+def proposal(dataset_id: str, recipe_name: str, wishes: Mapping[str, Any]) -> Proposal:
+    """A recipe's settings for a dataset and this machine. Raises what `propose` does."""
+    sorted_wishes = tuple(sorted(wishes.items()))
+    return _proposal(workbench().database.url, dataset_id, recipe_name, sorted_wishes)
+
+
+def profile(dataset_id: str, split: Split) -> DatasetProfile:
+    """The numbers of a dataset that settings may depend on."""
+    return profile_of(dataset(dataset_id), samples(dataset_id), split)
+
+
+def machine() -> Machine:
+    """What this machine has for a training."""
+    return _machine(str(workbench().settings.weights))
+
+
+def job(job_id: str) -> Job | None:
+    """A job, if it is still there."""
+    try:
+        return jobs.get(workbench().database, job_id)
+    except NotFound:
+        return None
+
+
 def unfinished_uploads() -> list[uploads.Upload]:
     """The uploads of the person who asks that can be gone on with."""
     return uploads.of_actor(workbench(), actor())
@@ -172,6 +201,24 @@ def log_tail(job_id: str, num_lines: int) -> str:
 @st.cache_resource(max_entries=4)
 def _workbench(database_url: str, home: str) -> Workbench:
     return open_workbench(Settings.from_environment(os.environ))
+
+
+# What is at hand changes slowly, and asking a driver for it takes long beside a rerun.
+_MACHINE_SECONDS = 60
+
+
+@st.cache_resource(max_entries=4, ttl=_MACHINE_SECONDS, show_spinner=False)
+def _machine(weights: str) -> Machine:
+    return this_machine(Path(weights))
+
+
+@st.cache_resource(max_entries=64, ttl=_MACHINE_SECONDS, show_spinner=False)
+def _proposal(
+    database_url: str, dataset_id: str, recipe_name: str, wishes: tuple[tuple[str, Any], ...]
+) -> Proposal:
+    return queue.proposal(
+        workbench(), dataset(dataset_id), samples(dataset_id), recipe_name, dict(wishes)
+    )
 
 
 # Resources rather than data: the records are frozen, so all sessions may share them uncopied.

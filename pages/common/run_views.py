@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from engine.events import EpochRecord
 from engine.scores.rules import Summary
 from engine.store.datasets import Dataset
 from engine.store.runs import SPLIT_NAMES, Run
@@ -17,13 +18,19 @@ from pages.common.parts import (
     status_badge,
     table_height,
 )
-from pages.common.progress import elapsed_seconds, epochs_text, remaining_seconds
+from pages.common.progress import (
+    elapsed_seconds,
+    epochs_text,
+    expected_seconds,
+    remaining_seconds,
+)
 from pages.common.texts import (
     MOST_WANTED_SPLITS,
     _,
     class_word,
     phase_word,
     score_rules,
+    speed_text,
     split_word,
     training_size_note,
     viewer_texts,
@@ -31,6 +38,7 @@ from pages.common.texts import (
 from pages.common.viewer import viewer
 
 _LOG_LINES = 400
+_NO_BAR = {"displayModeBar": False}
 _MAX_CLASS_METRICS = 5
 
 
@@ -53,6 +61,7 @@ def head(run: Run, dataset: Dataset) -> None:
                 id=run.id,
             )
         )
+    _expectation(run)
     if run.job.is_live:
         st.progress(run.job.progress, text=phase_word(run.job.phase))
     if run.job.error:
@@ -67,12 +76,29 @@ def head(run: Run, dataset: Dataset) -> None:
         _pace_metrics(run)
 
 
+def _expectation(run: Run) -> None:
+    """What was measured before the first step, beside what became of it."""
+    expected = expected_seconds(run)
+    if expected is None:
+        return
+    speed = run.preflight["speed"]  # type: ignore[index]
+    facts = [
+        _("Measured before the start: about {duration} on {device}").format(
+            duration=formats.duration(expected), device=speed_text(speed)
+        )
+    ]
+    if run.status == "completed":
+        taken = sum(record.seconds for record in reads.epoch_records(run.id))
+        facts.append(_("the epochs took {duration}").format(duration=formats.duration(taken)))
+    st.caption(" · ".join(facts))
+
+
 def _learning_metrics(run: Run) -> None:
     st.metric(
         _("Best validation Dice"),
         formats.score(run.best_val_dice),
         border=True,
-        help=training_size_note(run.config.images.image_size_px),
+        help=_size_note(run),
     )
     st.metric(_("Best epoch"), run.best_epoch or formats.MISSING, border=True)
 
@@ -103,7 +129,7 @@ def _pace_metrics(run: Run) -> None:
 
 
 def curves(run: Run, dataset: Dataset) -> None:
-    """Loss and Dice over the epochs so far, of those planned while it is live."""
+    """The numbers of the epochs so far, of those planned while it is live."""
     records = reads.epoch_records(run.id)
     if not records:
         st.caption(
@@ -114,15 +140,23 @@ def curves(run: Run, dataset: Dataset) -> None:
         return
     schedule = run.config.schedule
     num_planned = schedule.epochs if run.job.is_live and schedule.max_minutes is None else 0
-    left, right = st.columns(2)
-    left.plotly_chart(
-        charts.loss_curves(records, num_planned), key="run_loss", alt=_("Loss over the epochs")
-    )
-    right.plotly_chart(
-        charts.dice_curves(records, dataset, num_planned),
-        key="run_dice",
-        alt=_("Dice over the epochs"),
-    )
+    large = {
+        "run_loss": (charts.loss_curves(records, num_planned), _("Loss over the epochs")),
+        "run_dice": (charts.dice_curves(records, dataset, num_planned), _("Dice over the epochs")),
+        "run_iou": (charts.iou_curves(records, dataset, num_planned), _("IoU over the epochs")),
+    }
+    for column, (key, (figure, alt)) in zip(st.columns(3), large.items(), strict=True):
+        column.plotly_chart(figure, key=key, alt=alt, config=_NO_BAR)
+    small = [
+        (key, title, values, is_share)
+        for key, title, values, is_share in _measurements(records)
+        if any(value is not None for value in values)
+    ]
+    for column, (key, title, values, is_share) in zip(
+        st.columns(max(len(small), 3)), small, strict=False
+    ):
+        figure = charts.epoch_curve(records, title, values, num_planned, is_share=is_share)
+        column.plotly_chart(figure, key=key, alt=title, config=_NO_BAR)
     last = records[-1]
     pace = _("Epoch {epoch}: {speed:.1f} images/s, {seconds:.1f} s, learning rate {rate:.2g}.")
     st.caption(
@@ -133,8 +167,32 @@ def curves(run: Run, dataset: Dataset) -> None:
             rate=last.learning_rate,
         )
         + " "
-        + training_size_note(run.config.images.image_size_px)
+        + _size_note(run)
     )
+
+
+def _size_note(run: Run) -> str:
+    images = run.config.images
+    return training_size_note(images.image_size_px, is_patches=images.view == "patches")
+
+
+def _measurements(
+    records: Sequence[EpochRecord],
+) -> list[tuple[str, str, list[float | None], bool]]:
+    """Key, title, values by epoch and whether they are shares, of what stands in small plots."""
+    memory = [record.peak_memory_bytes for record in records]
+    return [
+        ("run_rate", _("Learning rate"), [record.learning_rate for record in records], False),
+        ("run_pace", _("Images per second"), [each.images_per_second for each in records], False),
+        ("run_wait", _("Waiting for images"), [each.data_wait_share for each in records], True),
+        (
+            "run_memory",
+            _("Peak memory (GB)"),
+            [None if each is None else each / 1e9 for each in memory],
+            False,
+        ),
+        ("run_gpu", _("GPU busy"), [each.gpu_utilization for each in records], True),
+    ]
 
 
 def images(run: Run, dataset: Dataset) -> None:
@@ -219,7 +277,7 @@ def _look_at(run: Run, dataset: Dataset, each: reads.ScoredSample) -> None:
 
 
 def settings(run: Run) -> None:
-    """Every setting, and what the run was trained with."""
+    """Every setting, why it was chosen, and what the run was trained with."""
     st.dataframe(
         tables.settings_table(run),
         hide_index=True,
@@ -227,6 +285,7 @@ def settings(run: Run) -> None:
         column_config={
             "setting": st.column_config.TextColumn(_("Setting")),
             "value": st.column_config.TextColumn(_("Value")),
+            "why": st.column_config.TextColumn(_("Why"), width="large") if run.reasons else None,
             "key": st.column_config.TextColumn(_("Key")),
             "meaning": st.column_config.TextColumn(_("Meaning"), width="large"),
         },

@@ -14,7 +14,7 @@ from engine.store.runs import Run
 from pages.common import formats, links
 from pages.common.progress import elapsed_seconds, epochs_text, remaining_seconds
 from pages.common.reads import ScoredSample
-from pages.common.texts import _, choice_word, split_word, status_word
+from pages.common.texts import _, choice_word, note_text, split_word, status_word
 
 STATUS_ICONS = {"queued": "◌", "running": "▶", "completed": "✓", "stopped": "■", "failed": "✕"}
 
@@ -85,13 +85,14 @@ def summary_table(dataset: Dataset, summaries: Mapping[str, Summary]) -> pd.Data
 
 
 def settings_table(run: Run) -> pd.DataFrame:
-    """Every setting of a run."""
+    """Every setting of a run, and why it was chosen where it was fitted to the dataset."""
     values = run.config.to_dict()
     return pd.DataFrame(
         [
             {
                 "setting": _(field.title or name),
                 "value": setting_text(values[part][name]),
+                "why": note_text(run.reasons[name]) if name in run.reasons else "",
                 "key": f"{part}.{name}",
                 "meaning": _(field.description or ""),
             }
@@ -131,6 +132,8 @@ def setting_text(value: Any) -> str:
         return formats.MISSING
     if isinstance(value, bool):
         return _("yes") if value else _("no")
+    if isinstance(value, list):
+        return ", ".join(map(setting_text, value))
     return f"{value:g}" if isinstance(value, float) else choice_word(str(value))
 
 

@@ -5,10 +5,15 @@ one the English of the code is shown.
 """
 
 import gettext
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from engine.config import parts
 from engine.errors import WorkbenchError
+from engine.notes import Note
 from engine.store.datasets import ClassEntry
+from pages.common import formats
 
 MOST_WANTED_SPLITS = ("test", "val", "train")
 """The splits in the order a page shows them: the most honest scores first."""
@@ -32,6 +37,53 @@ def record_text(record: dict) -> str:
     return _(record["message"]).format(**record["facts"])
 
 
+def note_text(note: Note) -> str:
+    """A remark in the reader's language."""
+    return _(note.message).format(**note.facts)
+
+
+def part_titles() -> dict[str, str]:
+    """The groups of settings, in the order they are shown."""
+    known = {
+        "images": _("Images"),
+        "split": _("Split"),
+        "model": _("Network"),
+        "loss": _("Loss"),
+        "optimizer": _("Optimiser"),
+        "augment": _("Augmentation"),
+        "schedule": _("Schedule"),
+        "predict": _("Prediction"),
+        "compute": _("Computing"),
+    }
+    return {name: known.get(name, name) for name in parts()}
+
+
+def recipe_notes() -> dict[str, str]:
+    """What each recipe is, the default first."""
+    return {
+        "auto": _(
+            "Looks at the dataset and at this machine, and fits itself to them; below it says why. "
+            "Start here."
+        ),
+        "quick": _(
+            "A small U-Net with batch normalisation, Dice + cross-entropy and flips: useful "
+            "overlays within minutes, on a CPU too."
+        ),
+        "tutorial": _(
+            "The plain U-Net of the PyTorch tutorial: 256×256, four levels from 64 to 512 "
+            "channels, cross-entropy, Adam. The baseline to beat; slow on a CPU."
+        ),
+        "paper": _(
+            "The U-Net paper (arXiv 1505.04597): no padding, weighted borders between touching "
+            "objects, elastic deformation, SGD with momentum 0.99. Made for a GPU."
+        ),
+        "tf_unet": _(
+            "The settings of the package tf_unet: three levels from 16 channels, no padding, "
+            "SGD with a decaying rate."
+        ),
+    }
+
+
 def status_word(status: str) -> str:
     """A job's status."""
     return {
@@ -52,6 +104,10 @@ def phase_word(phase: str) -> str:
         "writing": _("Writing"),
         "preparing": _("Preparing the images"),
         "training": _("Training"),
+        "pictures": _("Drawing examples"),
+        "speed": _("Measuring a step"),
+        "overfit": _("Learning one batch by heart"),
+        "rates": _("Trying learning rates"),
         "evaluating": _("Scoring every image"),
     }
     return known.get(phase, phase)
@@ -65,32 +121,111 @@ def split_word(split: str) -> str:
 def choice_word(choice: str) -> str:
     """A choice among settings; what is no choice is returned as it is."""
     known = {
-        "dataset": _("as in the dataset"),
-        "rgb": _("RGB"),
-        "grey": _("grey"),
+        "auto": _("automatic"),
+        **_image_words(),
+        **_network_words(),
+        **_learning_words(),
+        **_change_words(),
         "random": _("random"),
         "interleaved": _("interleaved"),
         "stratified": _("stratified"),
         "k_fold": _("k-fold"),
-        "none": _("none"),
-        "batch": _("batch"),
-        "group": _("group"),
-        "transposed": _("transposed convolution"),
-        "bilinear": _("bilinear"),
-        "cross_entropy": _("cross-entropy"),
-        "dice_cross_entropy": _("Dice + cross-entropy"),
-        "adam": _("Adam"),
-        "adamw": _("AdamW"),
-        "sgd": _("SGD with momentum"),
-        "constant": _("constant"),
-        "cosine": _("warm-up and cosine"),
-        "auto": _("automatic"),
+        "flips_turns": _("mirrored and turned (8)"),
+        "seven_rotations": _("seven rotations"),
         "cpu": _("CPU"),
         "cuda": _("NVIDIA GPU"),
         "fp32": _("single (fp32)"),
         "bf16": _("bfloat16"),
+        "fp16": _("half (fp16)"),
+        "on": _("on"),
+        "off": _("off"),
     }
     return known.get(choice, choice)
+
+
+def _image_words() -> dict[str, str]:
+    return {
+        "resized": _("whole images, resized"),
+        "patches": _("patches"),
+        "dataset": _("as in the dataset"),
+        "rgb": _("RGB"),
+        "grey": _("grey"),
+        "unit": _("divided by 255"),
+        "standardized": _("standardised"),
+        "min_max": _("stretched to 0…1"),
+        "imagenet": _("ImageNet"),
+    }
+
+
+def _network_words() -> dict[str, str]:
+    return {
+        "unet": _("U-Net"),
+        "encoder_unet": _("U-Net with an encoder"),
+        "unet_plus_plus": _("U-Net++"),
+        "manet": _("MA-Net"),
+        "linknet": _("LinkNet"),
+        "fpn": _("FPN"),
+        "pspnet": _("PSPNet"),
+        "pan": _("PAN"),
+        "deeplab_v3_plus": _("DeepLab v3+"),
+        "upernet": _("UPerNet"),
+        "segformer": _("SegFormer"),
+        "same": _("keeps the size"),
+        "none": _("none"),
+        "batch": _("batch"),
+        "group": _("group"),
+        "instance": _("instance"),
+        "relu": _("ReLU"),
+        "leaky_relu": _("leaky ReLU"),
+        "elu": _("ELU"),
+        "gelu": _("GELU"),
+        "silu": _("SiLU"),
+        "deepest_two": _("the deepest two levels"),
+        "every_convolution": _("every convolution"),
+        "transposed": _("transposed convolution"),
+        "bilinear": _("bilinear"),
+        "nearest": _("nearest"),
+        "torch": _("PyTorch’s default"),
+        "he": _("He"),
+    }
+
+
+def _learning_words() -> dict[str, str]:
+    return {
+        "cross_entropy": _("cross-entropy"),
+        "dice": _("Dice"),
+        "dice_cross_entropy": _("Dice + cross-entropy"),
+        "focal": _("focal"),
+        "tversky": _("Tversky"),
+        "lovasz": _("Lovász"),
+        "balanced": _("balanced"),
+        "given": _("given"),
+        "adam": _("Adam"),
+        "adamw": _("AdamW"),
+        "sgd": _("SGD with momentum"),
+        "rmsprop": _("RMSprop"),
+        "constant": _("constant"),
+        "step": _("steps"),
+        "exponential": _("exponential"),
+        "cosine": _("warm-up and cosine"),
+        "one_cycle": _("one cycle"),
+        "plateau": _("plateau"),
+    }
+
+
+def _change_words() -> dict[str, str]:
+    return {
+        "light": _("light"),
+        "medium": _("medium"),
+        "strong": _("strong"),
+        "horizontal": _("left-right"),
+        "both": _("left-right and up-down"),
+        "flips": _("mirrored (4)"),
+        "grid": _("coarse grid"),
+        "dense": _("dense field"),
+        "mirror": _("mirrored"),
+        "ignore": _("nothing, ignored"),
+    }
 
 
 def class_word(entry: ClassEntry) -> str:
@@ -114,8 +249,26 @@ def score_rules() -> str:
     )
 
 
-def training_size_note(size_px: int) -> str:
+def precision_word(name: str) -> str:
+    """A precision, also by the name that the library has for it."""
+    return choice_word({"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}.get(name, name))
+
+
+def speed_text(speed: Mapping[str, Any]) -> str:
+    """Where a training was measured, as markdown; `speed` is one of a preflight."""
+    device = choice_word(str(speed["device"]))
+    return _("{device} in {precision}").format(
+        device=formats.plain(device), precision=precision_word(speed["precision"])
+    )
+
+
+def training_size_note(size_px: int, *, is_patches: bool = False) -> str:
     """What tells the numbers of an epoch from final scores."""
+    if is_patches:
+        return _(
+            "Validation numbers of an epoch are computed on patches of {size}×{size} px; the "
+            "scores of the images on whole images."
+        ).format(size=size_px)
     return _(
         "Validation numbers of an epoch are computed at training size ({size}×{size} px); the "
         "scores of the images at their original size."

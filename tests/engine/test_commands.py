@@ -9,10 +9,14 @@ from pathlib import Path
 import pytest
 
 from engine.__main__ import main
+from engine.commands import preflight as preflight_commands
 from engine.commands import runs as run_commands
+from engine.config import AUGMENT_PRESETS
 from engine.datasets.toy import write_toy_zip
 from engine.errors import ProcessDied
-from engine.store import jobs, runs
+from engine.events import EpochRecord
+from engine.jobs.queue import WANTS
+from engine.store import epochs, jobs, runs
 
 PROJECT = Path(__file__).parents[2]
 
@@ -31,15 +35,15 @@ def newest_run(workbench):
 
 
 def test_settings_reach_the_run_by_leaf_and_by_dotted_name(toy, capsys):
-    settings = ["--set", "epochs=3", "--set", "model.width = 8", "--set=flips=no"]
+    settings = ["--set", "epochs=3", "--set", "model.width = 8", "--set=flips=none"]
     assert main(["train", "toy", "--recipe", "quick", *settings, "--json"]) == 0
     run = newest_run(toy)
     assert (run.config.schedule.epochs, run.config.model.width) == (3, 8)
-    assert run.config.augment.flips is False
+    assert run.config.augment.flips == "none"
     assert run.config.recipe == "quick"
     said = capsys.readouterr()
     assert json.loads(said.out.splitlines()[-1]) == {"run": run.id, "status": "queued"}
-    assert said.err == ""
+    assert "has no effect" not in said.err
 
 
 def test_none_takes_away_what_need_not_be_there_and_is_a_word_elsewhere(toy):
@@ -50,11 +54,230 @@ def test_none_takes_away_what_need_not_be_there_and_is_a_word_elsewhere(toy):
     assert config.schedule.max_minutes is None
 
 
-def test_setting_that_another_one_disables_is_warned_about_beside_the_result(toy, capsys):
-    assert main(["train", "toy", "--set", "max_minutes=5"]) == 0
+def test_settings_in_vain_and_without_hope_are_warned_about_beside_the_result(toy, capsys):
+    assert main(["train", "toy", "--recipe", "tutorial", "--set", "focal_gamma=3"]) == 0
     said = capsys.readouterr()
-    assert said.err == "A time budget is set, so the number of epochs is not used.\n"
+    assert said.err.splitlines() == [
+        "Focal γ (focal_gamma) has no effect: the loss is not focal.",
+        "With 1 validation samples the best epoch is chosen almost by chance. Hold out more for "
+        "validation.",
+        "20 steps at a learning rate of 0.0001 without normalisation seldom leave the first guess. "
+        "Train for more epochs, choose batch normalisation, or the recipe auto.",
+        "A batch of 4 is never full: an epoch has 2 images. Choose a smaller batch, or more passes "
+        "per epoch.",
+    ]
     assert "is queued" in said.out
+    assert newest_run(toy).reasons == {}
+
+
+def test_recipe_that_nobody_chose_is_auto_and_says_why_it_chose_what(toy, capsys):
+    assert main(["train", "toy", "--set", "width=8"]) == 0
+    run = newest_run(toy)
+    assert run.config.recipe == "auto"
+    assert run.config.model.width == 8
+    said = capsys.readouterr().err.splitlines()
+    # Toy images of 16 px are enlarged to the smallest size that auto takes.
+    [line] = [line for line in said if "image_size_px=" in line]
+    settings, reason = line.split(": ")
+    assert {"view=resized", "image_size_px=64"} <= set(settings.split(", "))
+    assert reason == str(run.reasons["image_size_px"])
+    [line] = [line for line in said if "augment" in line]
+    assert line == "augment=strong: 2 training samples: strong augmentation."
+    assert not any("width=" in line for line in said)
+    assert "width" not in run.reasons
+
+
+def test_preset_a_list_and_a_run_to_start_from_are_settings_like_others(toy):
+    main(["train", "toy", "--recipe", "quick", "--name", "first"])
+    first = newest_run(toy)
+    epochs.add(toy.database, first.id, EPOCH)
+    chosen = ["augment=medium", "class_weighting=given", "class_weights=1,2,3", "start_from=first"]
+    arguments = [f"--set={each}" for each in chosen]
+    assert main(["train", "toy", "--recipe", "quick", *arguments]) == 0
+    config = newest_run(toy).config
+    assert config.augment == AUGMENT_PRESETS["medium"]
+    assert config.loss.class_weights == (1.0, 2.0, 3.0)
+    assert config.model.start_from == first.id
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("class_weights=1,x", "Given class weights (class_weights) holds 'x'; it must be numbers"),
+        ("class_weights=1,2", "Given class weights (class_weights) are 2 and the dataset has 3"),
+        ("start_from=none such", "Start from run (start_from) is “none such”, and there is no run"),
+        ("augment=huge", "There is no augmentation “huge”. Presets: none, light, medium, strong."),
+        ("epochs", "--set epochs has no “=”; write it as --set epochs=5."),
+    ],
+)
+@pytest.mark.parametrize("command", ["train", "preflight"])
+def test_setting_that_cannot_be_used_queues_nothing_and_is_one_sentence(
+    toy, capsys, monkeypatch, command, change, sentence
+):
+    # Were anything queued, it would be waited for in vain.
+    monkeypatch.setattr(preflight_commands, "ensure_worker", lambda workbench: 1 / 0)
+    assert main([command, "toy", "--recipe", "quick", "--set", change]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.splitlines()[-1].startswith(sentence)
+    assert jobs.with_status(toy.database, *jobs.LIVE) == []
+
+
+EPOCH = EpochRecord(
+    epoch=1, train_loss=0.5, val_loss=0.25, val_dice=0.75, val_iou=0.5,
+    val_class_dice=(0.9, 0.75, None), learning_rate=0.001, seconds=2.0,
+    images_per_second=12.0, is_best=True,
+)  # fmt: skip
+
+
+def test_run_is_shown_with_its_reasons_its_preflight_and_all_numbers_of_its_epochs(toy, capsys):
+    main(["train", "toy"])
+    run = newest_run(toy)
+    runs.set_preflight(toy.database, run.id, {"seconds_per_step": 0.25, "notes": []})
+    measured = EpochRecord(
+        **{name: getattr(EPOCH, name) for name in EpochRecord.__dataclass_fields__}
+        | {
+            "epoch": 2, "val_class_iou": (0.8, None, 0.5), "num_steps": 7, "data_wait_share": 0.125,
+            "peak_memory_bytes": 5_000_000_000, "gpu_utilization": 0.5,
+        }
+    )  # fmt: skip
+    for record in (EPOCH, measured):
+        epochs.add(toy.database, run.id, record)
+    capsys.readouterr()
+    assert main(["show", run.id, "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert shown["preflight"] == {"seconds_per_step": 0.25, "notes": []}
+    assert shown["reasons"] == {leaf: str(note) for leaf, note in run.reasons.items()}
+    assert shown["reasons"]["width"].startswith("On a")
+    old, new = shown["epochs"]
+    assert list(old["val_class_dice"].values()) == [0.9, 0.75, None]
+    assert list(new["val_class_iou"].values()) == [0.8, None, 0.5]
+    assert old["val_class_dice"].keys() == new["val_class_iou"].keys()
+    assert (old["val_class_iou"], old["num_steps"], old["peak_memory_bytes"]) == (None, None, None)
+    assert (new["num_steps"], new["data_wait_share"]) == (7, 0.125)
+    assert (new["peak_memory_bytes"], new["gpu_utilization"]) == (5_000_000_000, 0.5)
+    # What scripts read since the first version is still there.
+    assert {
+        "run", "name", "dataset", "recipe", "status", "config", "num_parameters", "split",
+        "environment", "epochs", "scores", "images_per_second", "best_epoch", "error", "log",
+    } <= shown.keys()  # fmt: skip
+    assert main(["show", run.id]) == 0
+    assert "peak_memory" not in capsys.readouterr().out
+
+
+REPORT = {
+    "speed": {
+        "device": "CPU", "precision": "bfloat16", "compiled": False, "seconds_per_step": 0.25,
+        "images_per_second": 16.0, "steps_per_epoch": 40, "seconds_per_epoch": 10.0,
+        "total_seconds": 300.0, "memory_bytes": 512 << 20, "free_bytes": 4 << 30, "fits": True,
+    },
+    "overfit": {"losses": [0.75, 0.5, 0.0625], "passed": True},
+    "rates": {"rates": [1e-6, 1e-3], "losses": [0.7, 0.5], "suggestion": 0.0025},
+    "pictures": {"files": [["000000.webp", "000000.a.webp"]], "weights": []},
+}  # fmt: skip
+
+
+@pytest.fixture
+def worked(monkeypatch):
+    """`worked(ending)`: a worker comes and ends the next preflight like this."""
+
+    def worked(ending):
+        def work(workbench):
+            job = jobs.claim(workbench.database, "preflight")
+            ending(workbench, job)
+
+        monkeypatch.setattr(preflight_commands, "_WAIT_SECONDS", 0.0)
+        monkeypatch.setattr(preflight_commands, "ensure_worker", work)
+
+    return worked
+
+
+def complete(workbench, job):
+    result = {name: REPORT[name] for name in job.payload["want"]}
+    if "pictures" in result:
+        for name in ("000000.webp", "000000.a.webp"):
+            with workbench.files.writing(f"preflights/{job.id}/pictures/{name}") as path:
+                path.write_bytes(name.encode())
+    jobs.finish(workbench.database, job.id, "completed", result=result)
+
+
+def test_preflight_waits_and_prints_what_was_found_out(toy, capsys, tmp_path, worked):
+    worked(complete)
+    out = tmp_path / "seen" / "here"
+    wishes = ["--overfit", "--rates", "--out", str(out)]
+    assert main(["preflight", "toy", "--recipe", "quick", *wishes, "--json"]) == 0
+    said = capsys.readouterr()
+    *lines, last = said.out.splitlines()
+    pictures = [str(out / "000000.a.webp"), str(out / "000000.webp")]
+    assert lines == [
+        "CPU, bfloat16: 16.0 images/s, 0.250 s a step",
+        "An epoch: 40 steps, 10.0 s; the training: about 5.0 minutes",
+        "Memory: about 512 MiB needed, 4,096 MiB free",
+        "The network learns one batch by heart: loss 0.7500 at first, 0.0625 after 3 steps",
+        "Learning rate: 0.004; suggested by the trial: 0.0025",
+        *pictures,
+    ]
+    assert (out / "000000.webp").read_bytes() == b"000000.webp"
+    [job] = jobs.newest(toy.database, "preflight", 9)
+    assert job.payload["want"] == list(WANTS)
+    expected = {"preflight": job.id, "status": "completed"} | REPORT | {"pictures": pictures}
+    assert json.loads(last) == expected
+    assert said.err.splitlines()[-1] == "queued"
+    # Nothing is trained because somebody tried it.
+    assert runs.all_newest_first(toy.database) == []
+
+
+def test_preflight_finds_out_only_what_is_wanted(toy, capsys, worked):
+    worked(complete)
+    assert main(["preflight", "toy", "--json"]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert json.loads(out[-1]).keys() == {"preflight", "status", "speed"}
+    [job] = jobs.newest(toy.database, "preflight", 9)
+    assert job.payload["want"] == ["speed"]
+    assert job.payload["config"]["recipe"] == "auto"
+    assert not any("Learning rate" in line for line in out)
+
+
+def test_preflight_that_fails_is_a_failed_command(toy, capsys, tmp_path, worked):
+    def fail(workbench, job):
+        error = ProcessDied("It ended: {cause}.", cause="killed")
+        jobs.finish(workbench.database, job.id, "failed", error=error.to_record())
+
+    worked(fail)
+    out = tmp_path / "pictures"
+    assert main(["preflight", "toy", "--out", str(out), "--json"]) == 1
+    said = capsys.readouterr()
+    assert said.err.splitlines()[-1] == "It ended: killed."
+    assert json.loads(said.out.splitlines()[-1])["status"] == "failed"
+    assert not out.exists()
+
+
+def test_preflight_that_nobody_waits_for_is_stopped(toy, monkeypatch):
+    def interrupt(workbench):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(preflight_commands, "ensure_worker", interrupt)
+    assert main(["preflight", "toy"]) == 130
+    [job] = jobs.newest(toy.database, "preflight", 9)
+    assert job.status == "stopped"
+
+
+def test_what_the_trial_did_not_like_is_said(toy, capsys, worked):
+    def complete_badly(workbench, job):
+        found = {
+            "speed": REPORT["speed"] | {"fits": False, "compiled": True},
+            "overfit": {"losses": [0.7, 0.69], "passed": False},
+            "rates": REPORT["rates"] | {"suggestion": None},
+        }
+        jobs.finish(workbench.database, job.id, "completed", result=found)
+
+    worked(complete_badly)
+    assert main(["preflight", "toy", "--overfit", "--rates"]) == 0
+    out = capsys.readouterr().out
+    assert "CPU, bfloat16, compiled: " in out
+    assert "4,096 MiB free: it does not fit\n" in out
+    assert "The network fails to learn one batch by heart: loss 0.7000 at first" in out
+    assert "suggested by the trial: none\n" in out
 
 
 def test_waiting_makes_sure_of_a_worker_and_a_failed_run_is_a_failed_command(
@@ -69,7 +292,7 @@ def test_waiting_makes_sure_of_a_worker_and_a_failed_run_is_a_failed_command(
     monkeypatch.setattr(run_commands, "ensure_worker", work_badly)
     assert main(["train", "toy", "--wait", "--json"]) == 1
     said = capsys.readouterr()
-    assert said.err.splitlines() == ["queued", "failed", "It ended: killed."]
+    assert said.err.splitlines()[-3:] == ["queued", "failed", "It ended: killed."]
     result = json.loads(said.out.splitlines()[-1])
     assert result["status"] == "failed"
     assert (result["best_epoch"], result["scores"]) == (None, {})

@@ -15,6 +15,7 @@ def test_without_variables_the_home_is_below_the_current_folder(tmp_path, monkey
     settings = Settings.from_environment({})
     assert settings.home == tmp_path.resolve() / "workbench"
     assert settings.database_url == f"sqlite:///{settings.home}/workbench.db"
+    assert settings.weights == settings.home / "weights"
     assert settings.worker == "local"
     assert settings.worker_idle_seconds == 600
     assert settings.upload_quota_gib == 50
@@ -27,6 +28,7 @@ def test_every_variable_is_read():
         {
             "WORKBENCH_HOME": "/srv/../srv/lab",
             "WORKBENCH_DATABASE_URL": "postgresql+psycopg://lab@db/lab",
+            "WORKBENCH_WEIGHTS": "/srv/../mnt/encoders",
             "WORKBENCH_WORKER": "external",
             "WORKBENCH_WORKER_IDLE_SECONDS": "2.5",
             "WORKBENCH_UPLOAD_QUOTA_GIB": "0.5",
@@ -37,6 +39,7 @@ def test_every_variable_is_read():
     assert settings == Settings(
         home=Path("/srv/lab"),
         database_url="postgresql+psycopg://lab@db/lab",
+        weights=Path("/mnt/encoders"),
         worker="external",
         worker_idle_seconds=2.5,
         upload_quota_gib=0.5,
@@ -49,6 +52,7 @@ def test_child_process_sees_the_same_settings(tmp_path):
     settings = Settings(
         home=tmp_path,
         database_url="sqlite:///x.db",
+        weights=tmp_path / "a b" / "权重",
         worker="external",
         worker_idle_seconds=0.25,
         upload_quota_gib=1 / 3,
@@ -66,9 +70,14 @@ def test_empty_variable_counts_as_not_set():
 def test_folders_below_a_users_folder_are_expanded(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     settings = Settings.from_environment(
-        {"WORKBENCH_HOME": "~/lab", "WORKBENCH_IMPORT_ROOTS": "~/data"}
+        {
+            "WORKBENCH_HOME": "~/lab",
+            "WORKBENCH_WEIGHTS": "~/encoders",
+            "WORKBENCH_IMPORT_ROOTS": "~/data",
+        }
     )
     assert settings.home == tmp_path / "lab"
+    assert settings.weights == tmp_path / "encoders"
     assert settings.import_roots == (tmp_path / "data",)
 
 

@@ -15,7 +15,7 @@ from engine.datasets.toy import write_toy_zip
 from engine.store.datasets import Dataset
 from engine.workbench import Workbench
 from pages.common import reads
-from tests.pages.support import ACTOR, PAGES, Clock, MakeRuns
+from tests.pages.support import ACTOR, MACHINE, PAGES, Clock, MakeRuns
 
 AddDataset = Callable[..., Dataset]
 OpenPage = Callable[..., AppTest]
@@ -29,6 +29,8 @@ def open_page(workbench: Workbench, monkeypatch: pytest.MonkeyPatch) -> Iterator
     # No installed package brings a component; to look through them all takes most of a test.
     scan = "streamlit.components.v2.manifest_scanner.scan_component_manifests"
     monkeypatch.setattr(scan, list, raising=False)
+    for module in ("engine.jobs.queue", "pages.common.reads"):
+        monkeypatch.setattr(f"{module}.this_machine", lambda weights: MACHINE)
 
     def open_page(file_name: str, **query: str | list[str]) -> AppTest:
         page = AppTest.from_file(PAGES / "router.py", default_timeout=30)

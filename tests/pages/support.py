@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from streamlit.testing.v1 import AppTest
 
-from engine.config import RECIPES, with_changes
+from engine.config import RECIPES, Machine, with_changes
 from engine.events import EpochRecord
 from engine.jobs.queue import submit_training
+from engine.notes import Note
 from engine.store import epochs, jobs, runs, scores
 from engine.store.datasets import Dataset
 from engine.store.runs import Run
@@ -24,6 +25,12 @@ from pages.common.formats import plain
 
 PAGES = Path(__file__).parents[2] / "pages"
 ACTOR = "ada"
+
+GIB = 2**30
+MACHINE = Machine(
+    device="cpu", num_cores=2, memory_bytes=8 * GIB, device_name="Two cores", weights={}
+)
+"""Where the pages run."""
 
 MARKUP = "**a** <b>x</b> [l](http://x) :smile: $x$"
 """A name that formats, links, embeds and computes where it is taken for markdown."""
@@ -65,11 +72,14 @@ class MakeRuns:
         dataset: Dataset,
         name: str | None = None,
         recipe: str = "quick",
+        reasons: Mapping[str, Note] | None = None,
         **changes: Any,
     ) -> Run:
         """A run that waits; `changes` are settings by leaf name."""
         config = with_changes(RECIPES[recipe], changes)  # type: ignore[index]
-        run_id = submit_training(self._workbench, dataset.id, config, name=name, actor=ACTOR)
+        run_id = submit_training(
+            self._workbench, dataset.id, config, reasons=reasons, name=name, actor=ACTOR
+        )
         return runs.get(self._database, run_id)
 
     def running(

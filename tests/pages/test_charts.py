@@ -85,3 +85,50 @@ def test_name_with_html_is_no_html_in_a_plot(dataset):
     assert "&lt;b&gt;&amp;&lt;/b&gt;" in names(figure)
     curves = charts.run_curves("Loss", {"<i>a</i>": ([1], [1])}, is_share=False)
     assert names(curves) == ["&lt;i&gt;a&lt;/i&gt;"]
+
+
+def test_iou_has_a_line_for_every_class_where_it_was_recorded(dataset):
+    figure = charts.iou_curves(RECORDS, dataset, num_planned=3)
+    assert names(figure) == ["mean image IoU"]
+    measured = [replace(record, val_class_iou=(0.9, None, 0.5)) for record in RECORDS]
+    figure = charts.iou_curves(measured, dataset, num_planned=3)
+    assert names(figure) == ["mean image IoU", "background", "class 1", "class 2"]
+    assert list(figure.data[2].y) == [None, None, None]
+
+
+def test_names_of_many_classes_do_not_lie_over_the_plot(dataset):
+    few = charts.dice_curves(RECORDS, dataset, num_planned=3)
+    classes = [replace(dataset.classes[1], index=index) for index in range(12)]
+    records = [replace(record, val_class_dice=(0.5,) * 12) for record in RECORDS]
+    many = charts.dice_curves(records, replace(dataset, classes=tuple(classes)), num_planned=3)
+    assert few.layout.showlegend
+    assert not many.layout.showlegend
+    assert len(many.data) == 13
+
+
+def test_small_plot_shows_shares_in_per_cent():
+    figure = charts.epoch_curve(RECORDS, "Waiting", [0.1, None, 0.3], 20, is_share=True)
+    assert list(figure.data[0].y) == [0.1, None, 0.3]
+    assert figure.layout.yaxis.tickformat == ".0%"
+    assert figure.layout.xaxis.range[1] > 20
+    plain = charts.epoch_curve(RECORDS, "Pace", [1, 2, 3], 20)
+    assert plain.layout.yaxis.tickformat is None
+    assert plain.layout.height < charts.loss_curves(RECORDS, 20).layout.height
+
+
+def test_loss_that_explodes_does_not_press_the_rest_of_the_rate_curve_flat():
+    rates, losses = [1e-5, 1e-4, 1e-3, 1e-2, 1e-1], [0.7, 0.65, 0.4, 300.0, float("nan")]
+    figure = charts.rate_curve(rates, losses, 5e-4)
+    assert figure.layout.xaxis.type == "log"
+    assert figure.layout.yaxis.range[0] < 0.4
+    assert 0.7 < figure.layout.yaxis.range[1] < 2
+    (line,) = figure.layout.shapes
+    assert line.x0 == 5e-4
+    assert not charts.rate_curve(rates, losses, None).layout.shapes
+
+
+def test_preview_of_the_learning_rate_goes_from_end_to_end():
+    figure = charts.rate_preview([(0.0, 0.001), (10.0, 0.004), (20.0, 0.0)])
+    assert list(figure.data[0].x) == [0.0, 10.0, 20.0]
+    assert figure.data[0].mode == "lines"
+    assert not figure.layout.showlegend

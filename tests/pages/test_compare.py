@@ -30,7 +30,7 @@ def two_runs(dataset, make_runs):
     """One run, and a better one with other settings."""
     return [
         make_runs.ended(dataset, "Plain", scored=SCORED, epochs=5),
-        make_runs.ended(dataset, "Better", scored=BETTER, epochs=9, flips=False, num_epochs=3),
+        make_runs.ended(dataset, "Better", scored=BETTER, epochs=9, flips="none", num_epochs=3),
     ]
 
 
@@ -198,8 +198,8 @@ def test_settings_table_shows_only_what_differs(open_page, two_runs):
     assert not page.exception
     assert page.dataframe[1].value.to_dict("list") == {
         "Setting": ["Flips", "Epochs"],
-        "Plain": ["yes", "5"],
-        "Better": ["no", "9"],
+        "Plain": ["left-right and up-down", "5"],
+        "Better": ["none", "9"],
     }
     assert "All settings agree." not in words(page)
 

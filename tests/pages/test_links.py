@@ -159,3 +159,9 @@ def test_files_are_found_below_the_server_s_own_path(monkeypatch, base, prefix):
         f"{prefix}/api/media/runs/r1/errors/000001.png"
     )
     assert not links.base_path().endswith("/")
+
+
+def test_pictures_of_a_trial_have_an_address_below_the_server_s(monkeypatch):
+    monkeypatch.setattr(links, "base_path", lambda: "/lab")
+    url = links.preflight_file("1234abcd", "000000.a.webp")
+    assert url == "/lab/api/media/preflights/1234abcd/pictures/000000.a.webp"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from engine.config import RECIPES, with_changes
 from engine.store.jobs import Job
 from engine.store.runs import Run
-from pages.common.progress import elapsed_seconds, epochs_text, remaining_seconds
+from pages.common.progress import elapsed_seconds, epochs_text, expected_seconds, remaining_seconds
 
 JOB = Job(
     id="job",
@@ -38,6 +38,8 @@ RUN = Run(
     config=RECIPES["quick"],
     num_parameters=1,
     environment=None,
+    reasons={},
+    preflight=None,
     job=JOB,
     num_epochs_done=7,
     best_epoch=None,
@@ -92,3 +94,10 @@ def test_epochs_are_counted_of_those_planned():
 def test_epochs_of_a_time_budget_have_no_known_end():
     timed = replace(RUN, config=with_changes(RECIPES["quick"], {"max_minutes": 5.0}))
     assert epochs_text(timed) == "7"
+
+
+def test_expected_time_is_that_of_the_preflight():
+    assert expected_seconds(RUN) is None
+    assert expected_seconds(replace(RUN, preflight={"environment": {}})) is None
+    measured = replace(RUN, preflight={"speed": {"total_seconds": 90}})
+    assert expected_seconds(measured) == 90.0

@@ -1,15 +1,19 @@
 """The page of one run: watch it learn, then look at every image."""
 
+from dataclasses import replace
+
 import pytest
 
 from engine.errors import Diverged
 from engine.jobs.logs import log_key
-from engine.store import jobs, runs
+from engine.notes import Note
+from engine.store import epochs, jobs, runs
 from tests.pages.support import (
     MARKUP,
     MARKUP_SHOWN,
     SCORED,
     as_read,
+    epoch_record,
     figures,
     links,
     metrics,
@@ -301,22 +305,87 @@ def test_selected_row_is_shown_and_kept_in_the_address(open_page, dataset, make_
 def test_settings_view_lists_every_setting_with_its_meaning(
     open_page, dataset, make_runs, workbench
 ):
-    run = make_runs.ended(dataset, epochs=12, flips=False)
+    run = make_runs.ended(dataset, epochs=12, flips="none")
     runs.set_environment(workbench.database, run.id, {"torch": "2.11", "gpu": None})
     page = open_page("run.py", run=run.id, view="settings")
     assert not page.exception
     settings = page.dataframe[0].value.set_index("key")
     assert settings.loc["schedule.epochs", ["setting", "value"]].tolist() == ["Epochs", "12"]
-    assert settings.loc["augment.flips", "value"] == "no"
+    assert settings.loc["augment.flips", "value"] == "none"
     assert settings.loc["augment.rotate_90", "value"] == "yes"
     assert settings.loc["schedule.max_minutes", "value"] == "–"
     assert settings.loc["optimizer.learning_rate", "value"] == "0.004"
     assert all(settings["meaning"])
+    assert not any(settings["why"])
     assert page.dataframe[1].value.to_dict("list") == {
         "What": ["torch", "gpu"],
         "Value": ["2.11", "–"],
     }
     assert not page.get("plotly_chart")
+
+
+def test_settings_view_says_why_they_were_chosen(open_page, dataset, make_runs):
+    reasons = {"epochs": Note("{num} training samples.", {"num": 5})}
+    run = make_runs.queued(dataset, reasons=reasons)
+    page = open_page("run.py", run=run.id, view="settings")
+    assert not page.exception
+    settings = page.dataframe[0].value.set_index("key")
+    assert settings.loc["schedule.epochs", "why"] == "5 training samples."
+    assert settings.loc["schedule.batch_size", "why"] == ""
+
+
+def test_curves_show_what_was_measured_and_nothing_that_was_not(
+    open_page, dataset, make_runs, workbench
+):
+    run = make_runs.running(dataset, num_epochs=2)
+    record = replace(
+        epoch_record(3, len(dataset.classes)),
+        val_class_iou=(0.98, 0.7, None),
+        data_wait_share=0.02,
+        peak_memory_bytes=900_000_000,
+    )
+    epochs.add(workbench.database, run.id, record)
+    page = open_page("run.py", run=run.id)
+    assert not page.exception
+    found = figures(page)
+    assert found.keys() == {
+        "run_loss", "run_dice", "run_iou", "run_rate", "run_pace", "run_wait", "run_memory",
+    }  # fmt: skip
+    assert found["run_memory"]["data"][0]["y"] == [None, None, 0.9]
+    assert found["run_wait"]["layout"]["yaxis"]["tickformat"] == ".0%"
+    assert [line["name"] for line in found["run_iou"]["data"]] == ["mean image IoU"]
+
+
+def test_curves_of_an_old_run_have_no_empty_plots(open_page, dataset, make_runs):
+    run = make_runs.running(dataset, num_epochs=2)
+    page = open_page("run.py", run=run.id)
+    assert not page.exception
+    assert figures(page).keys() == {"run_loss", "run_dice", "run_iou", "run_rate", "run_pace"}
+
+
+SPEED = {"total_seconds": 750.0, "device": "cpu", "precision": "bfloat16"}
+
+
+def test_head_holds_what_was_expected_against_what_it_took(
+    open_page, dataset, make_runs, workbench
+):
+    run = make_runs.running(dataset, num_epochs=2)
+    runs.set_preflight(workbench.database, run.id, {"speed": SPEED, "environment": {}})
+    expected = "Measured before the start: about 12 min 30 s on CPU in bfloat16"
+    page = open_page("run.py", run=run.id)
+    assert not page.exception
+    assert expected in words(page)
+    assert "the epochs took" not in words(page)
+    make_runs.end(run)
+    page.run()
+    assert not page.exception
+    assert expected + " · the epochs took 5 s" in words(page)
+
+
+def test_head_of_a_run_that_was_not_measured_promises_nothing(open_page, dataset, make_runs):
+    page = open_page("run.py", run=make_runs.ended(dataset).id)
+    assert not page.exception
+    assert "Measured before the start" not in words(page)
 
 
 def test_settings_of_a_run_that_never_started_have_no_environment(open_page, dataset, make_runs):

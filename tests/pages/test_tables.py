@@ -33,6 +33,7 @@ def run(dataset, make_runs):
         (4e-3, "0.004"),
         (0.5, "0.5"),
         ("batch", "batch"),
+        ([1.0, 2.5], "1, 2.5"),
     ],
 )
 def test_setting_is_written_as_a_person_would(value, shown):

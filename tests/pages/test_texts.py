@@ -9,13 +9,13 @@ from typing import get_args
 
 import pytest
 
-from engine.config import choices, leaf_fields, parts
+from engine.config import AUGMENT_PRESETS, ENCODERS, RECIPES, choices, leaf_fields, parts
 from engine.errors import NotFound
 from engine.store.datasets import ClassEntry
 from engine.store.jobs import JobStatus
 from engine.store.runs import SPLIT_NAMES
 from pages.common import texts
-from pages.common.settings_form import choice_word, part_titles
+from pages.common.texts import choice_word, part_titles
 from pages.common.viewer import TEXT_KEYS
 from tests.pages.support import PAGES
 
@@ -43,15 +43,16 @@ NO_WORDS = {"bottom right", "YYYY-MM-DD HH:mm"}
 PASSED_ON = {
     ("common/texts.py", "error.message"),
     ("common/texts.py", "record['message']"),
-    ("common/settings_form.py", "field.title or name"),
-    ("common/settings_form.py", "field.description or ''"),
+    ("common/train/fields.py", "field.title or name"),
+    ("common/train/fields.py", "field.description or ''"),
+    ("common/train/summaries.py", "AugmentConfig.model_fields[name].title or name"),
     ("common/tables.py", "field.title or name"),
     ("common/tables.py", "field.description or ''"),
     ("common/dataset_findings.py", "note.message"),
+    ("common/texts.py", "note.message"),
     ("common/dataset_split.py", "field.title or name"),
     ("common/dataset_split.py", "field.description or ''"),
     ("common/dataset_split.py", "GroupPlan.model_fields['pattern'].description or ''"),
-    ("train.py", "warning"),
 }
 """Words of the engine, which a translation finds in the engine's own literals."""
 
@@ -228,7 +229,10 @@ def test_error_is_shown_with_its_facts():
 def test_every_status_split_and_phase_has_its_word():
     assert len({texts.status_word(status) for status in get_args(JobStatus)}) == 5
     assert len({texts.split_word(split) for split in SPLIT_NAMES}) == 3
-    phases = ["queued", "starting", "reading", "writing", "preparing", "training", "evaluating"]
+    phases = [
+        "queued", "starting", "reading", "writing", "preparing", "training", "evaluating",
+        "pictures", "speed", "overfit", "rates",
+    ]  # fmt: skip
     words = [texts.phase_word(phase) for phase in phases]
     assert len(set(words)) == len(phases)
     assert not set(words) & set(phases)
@@ -267,16 +271,10 @@ def test_every_group_and_every_choice_of_the_settings_has_a_word():
     assert part_titles().keys() == parts().keys()
     assert not [name for name, title in part_titles().items() if title == name]
     known = {
-        "random",
-        "interleaved",
-        "none",
-        "batch",
-        "group",
-        "grey",
-        "bilinear",
-        "constant",
-        "stratified",
-    }
+        "random", "interleaved", "stratified", "none", "batch", "group", "instance", "grey",
+        "bilinear", "nearest", "focal", "balanced", "given", "constant", "exponential", "plateau",
+        "on", "off", "patches",
+    } | set(ENCODERS)  # fmt: skip
     unknown = {
         choice
         for _part, field in leaf_fields().values()
@@ -284,3 +282,26 @@ def test_every_group_and_every_choice_of_the_settings_has_a_word():
         if choice_word(choice) == choice
     }
     assert unknown <= known
+    assert {choice_word(preset) for preset in AUGMENT_PRESETS} == {
+        "none", "light", "medium", "strong"
+    }  # fmt: skip
+
+
+def test_every_recipe_is_described_and_the_default_comes_first():
+    assert list(texts.recipe_notes()) == list(RECIPES)
+    assert len(set(texts.recipe_notes().values())) == len(RECIPES)
+
+
+@pytest.mark.parametrize(
+    "name, expected",
+    [("float32", "single (fp32)"), ("bfloat16", "bfloat16"), ("bf16", "bfloat16"), ("x", "x")],
+)
+def test_precision_is_named_as_in_the_settings(name, expected):
+    assert texts.precision_word(name) == expected
+
+
+def test_numbers_of_patches_are_told_from_those_of_whole_images():
+    whole, patches = texts.training_size_note(256), texts.training_size_note(256, is_patches=True)
+    assert "256×256 px" in whole and "256×256 px" in patches
+    assert "patches" in patches
+    assert "patches" not in whole

@@ -1,5 +1,5 @@
-"""Processes on this machine: one slot per GPU, one CPU slot for training when there is none,
-one slot for everything light."""
+"""Processes on this machine: one training per GPU, or one where there is none, and beside them one
+job of each other kind."""
 
 import os
 import platform
@@ -18,6 +18,7 @@ from engine.store.jobs import Job, JobKind
 from engine.workbench import Workbench
 
 _PROJECT = Path(__file__).parents[3]
+_ON_GPU: tuple[JobKind, ...] = ("train", "preflight")
 
 
 class LocalExecutor:
@@ -30,12 +31,20 @@ class LocalExecutor:
 
     def free_slots(self, kind: JobKind, running: list[Job]) -> int:
         """How many more jobs of a kind may start beside the running ones."""
-        num_slots = max(len(self.gpus), 1) if kind == "train" else 1
-        return num_slots - sum(job.kind == kind for job in self._here(running))
+        here = self._here(running)
+        if kind == "train" and self.gpus:
+            # A training does not join a preflight: it would measure, and fit, what is left.
+            unplaced = sum(job.kind in _ON_GPU and job.handle is None for job in here)
+            return len(set(self.gpus) - _gpus_of(here)) - unplaced
+        return 1 - sum(job.kind == kind for job in here)
 
     def submit(self, job: Job, running: list[Job]) -> Handle:
-        """Start the process of a job; a training gets the first free GPU to itself."""
-        gpu = self._free_gpu(running) if job.kind == "train" else None
+        """Start the process of a job.
+
+        A training gets a GPU to itself. A preflight gets one too, or where all are taken, shares
+        the first: whoever tries settings does not wait for the end of a training.
+        """
+        gpu = self._gpu(running) if job.kind in _ON_GPU else None
         environment = os.environ | self.workbench.settings.to_environment()
         environment |= {"PYTHONUNBUFFERED": "1", "CUDA_VISIBLE_DEVICES": gpu or ""}
         log_path = self.workbench.files.path(log_key(job.id))
@@ -81,9 +90,14 @@ class LocalExecutor:
         host = platform.node()
         return [job for job in running if job.handle is None or job.handle["host"] == host]
 
-    def _free_gpu(self, running: list[Job]) -> str | None:
-        taken = {job.handle["gpu"] for job in self._here(running) if job.handle}
-        return next((gpu for gpu in self.gpus if gpu not in taken), None)
+    def _gpu(self, running: list[Job]) -> str | None:
+        """The first GPU that no job has, else the first."""
+        taken = _gpus_of(self._here(running))
+        return min(self.gpus, key=lambda gpu: gpu in taken, default=None)
+
+
+def _gpus_of(running: list[Job]) -> set[str]:
+    return {job.handle["gpu"] for job in running if job.handle and job.handle["gpu"]}
 
 
 def visible_gpus(cuda_visible_devices: str | None) -> list[str]:

@@ -8,11 +8,11 @@ import torch
 from PIL import Image
 
 from engine.config import recipe, with_changes
-from engine.datasets.cache import training_arrays
 from engine.jobs import evaluation
 from engine.jobs.evaluation import evaluate
 from engine.models.compute import Compute
-from engine.models.weights import CheckpointInfo, build_model, save_weights
+from engine.models.registry import build_model
+from engine.models.weights import CheckpointInfo, save_weights
 from engine.scores.rules import summarize
 from engine.store import datasets, runs, scores
 from engine.training.checkpoint import best_key
@@ -47,8 +47,6 @@ def evaluated(workbench, add_dataset):
             config=config, in_channels=1, num_classes=num_classes, epoch=1, val_dice=0.5
         )
         save_weights(workbench.files, best_key(f"runs/{run_id}"), model, info)
-        arrays = training_arrays(workbench.files, dataset, samples, config.images)
-        assert arrays.images.shape == (5, SIZE_PX, SIZE_PX, 1)
         progress = []
         evaluate(
             workbench,
@@ -56,7 +54,6 @@ def evaluated(workbench, add_dataset):
             dataset,
             samples,
             SPLIT,
-            arrays.images,
             Compute(torch.device("cpu"), torch.float32),
             progress.append,
         )

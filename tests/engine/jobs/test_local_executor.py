@@ -62,12 +62,18 @@ def test_job_on_another_machine_takes_no_slot_of_this_one(executor, claim):
     assert executor.free_slots("train", [claim()]) == 0
 
 
-def test_one_training_and_one_light_job_run_where_there_is_no_gpu(executor, claim):
+@pytest.mark.parametrize("kind", ["import", "inspect", "derive", "preflight"])
+def test_one_training_and_one_job_of_each_other_kind_run_where_there_is_no_gpu(
+    executor, claim, kind
+):
     assert executor.free_slots("train", []) == 1
-    assert executor.free_slots("import", []) == 1
+    assert executor.free_slots(kind, []) == 1
     running = [claim("train")]
     assert executor.free_slots("train", running) == 0
-    assert executor.free_slots("import", running) == 1
+    assert executor.free_slots(kind, running) == 1
+    running = [claim(kind)]
+    assert executor.free_slots("train", running) == 1
+    assert executor.free_slots(kind, running) == 0
 
 
 def test_every_gpu_has_one_training_and_none_two(workbench, monkeypatch, claim, say):
@@ -88,6 +94,57 @@ def test_every_gpu_has_one_training_and_none_two(workbench, monkeypatch, claim, 
     handle = executor.submit(claim(), running[1:])
     assert handle["gpu"] == "2"
     wait_for_end(executor, handle)
+
+
+@pytest.fixture
+def on_gpus(workbench, monkeypatch, claim, say):
+    """`on_gpus("0,1")`: an executor, and how to start a job of a kind beside running ones."""
+    say("true")
+
+    def on_gpus(visible):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        executor = LocalExecutor(workbench)
+
+        def start(kind, running):
+            job = claim(kind)
+            handle = executor.submit(job, running)
+            wait_for_end(executor, handle)
+            return dataclasses.replace(job, handle=handle)
+
+        return executor, start
+
+    return on_gpus
+
+
+def test_preflight_gets_the_first_free_gpu_or_shares_the_first_of_all(on_gpus):
+    executor, start = on_gpus("0,1")
+    running = []
+    for kind, expected in [("train", "0"), ("preflight", "1")]:
+        running.append(start(kind, running))
+        assert running[-1].handle["gpu"] == expected
+    trainings = [running[0], start("train", [running[0]])]
+    # Trainings never end sooner because somebody tries settings, so it does not wait for them.
+    assert executor.free_slots("preflight", trainings) == 1
+    shared = start("preflight", trainings)
+    assert shared.handle["gpu"] == "0"
+    assert executor.free_slots("preflight", [*trainings, shared]) == 0
+
+
+def test_training_waits_for_the_preflight_on_its_gpu_and_only_for_that(on_gpus):
+    executor, start = on_gpus("0")
+    assert executor.free_slots("train", []) == 1
+    assert executor.free_slots("train", [start("preflight", [])]) == 0
+    executor, start = on_gpus("0,1")
+    preflight = start("preflight", [])
+    assert executor.free_slots("train", [preflight]) == 1
+    assert start("train", [preflight]).handle["gpu"] == "1"
+
+
+def test_job_that_has_no_process_yet_counts_as_being_on_a_gpu(on_gpus, claim):
+    executor, _start = on_gpus("0,1")
+    assert executor.free_slots("train", [claim("preflight")]) == 1
+    assert executor.free_slots("train", [claim("preflight"), claim("train")]) == 0
+    assert executor.free_slots("train", [claim("import")]) == 2
 
 
 def test_light_job_sees_no_gpu(workbench, monkeypatch, claim, say):

@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 
 from engine import uploads
+from engine.errors import NotFound
 from engine.jobs import imports, sweeping
+from engine.jobs.logs import log_key
 from engine.jobs.sweeping import sweep
+from engine.store import jobs
 from engine.workbench import Workbench
 
 
@@ -65,3 +68,37 @@ def test_upload_that_became_no_draft_goes_after_a_week_and_others_stay(
     imports.stop_draft(workbench, draft_id, actor="ann")
     imports.discard_draft(workbench, draft_id, actor="ann")
     assert not workbench.files.path(f"uploads/{used}").exists()
+
+
+def preflight(workbench: Workbench) -> tuple[str, list[Path]]:
+    """A preflight that has ended, with all it left."""
+    job_id = jobs.add(workbench.database, "preflight", {}, actor="ann")
+    assert jobs.claim(workbench.database, "preflight")
+    jobs.finish(workbench.database, job_id, "completed", result={})
+    log = workbench.files.path(log_key(job_id))
+    log.parent.mkdir(exist_ok=True)
+    log.write_text("done")
+    return job_id, [folder(workbench, f"preflights/{job_id}"), log]
+
+
+def test_preflight_goes_a_day_after_its_end_and_nothing_else_does(
+    workbench: Workbench, later: Any
+) -> None:
+    old_id, old_paths = preflight(workbench)
+    training = jobs.add(workbench.database, "train", {}, actor="ann")
+    assert jobs.claim(workbench.database, "train")
+    jobs.finish(workbench.database, training, "failed")
+    waiting = jobs.add(workbench.database, "preflight", {}, actor="ann")
+    sweep(workbench, actor="server")
+    assert all(path.exists() for path in old_paths)
+    assert jobs.get(workbench.database, old_id).status == "completed"
+    later(sweeping.PREFLIGHT_SECONDS + 60)
+    assert jobs.claim(workbench.database, "preflight")
+    kept = folder(workbench, f"preflights/{waiting}")
+    sweep(workbench, actor="server")
+    assert not any(path.exists() for path in old_paths)
+    with pytest.raises(NotFound):
+        jobs.get(workbench.database, old_id)
+    assert kept.exists()
+    assert jobs.get(workbench.database, waiting).status == "running"
+    assert jobs.get(workbench.database, training).status == "failed"

@@ -52,7 +52,7 @@ def test_completed_training_has_epochs_scores_and_checkpoints(workbench, start, 
     files = workbench.files
     _, info = load_weights(files.path(best_key(f"runs/{run_id}")), "cpu")
     assert (info.epoch, info.config, info.num_classes) == (run.best_epoch, run.config, num_classes)
-    assert load_state(files.path(last_key(f"runs/{run_id}")))["epoch"] == 2
+    assert load_state(files.path(last_key(f"runs/{run_id}")))["standing"]["epoch"] == 2
 
 
 def test_scores_are_of_the_network_that_was_counted_by_its_parameters(workbench, start):
@@ -126,7 +126,7 @@ def test_phases_are_reported_in_order_and_progress_only_rises(workbench, start, 
     _, job, control = start()
     run_training(workbench, job, control)
     phases = list(dict.fromkeys(phase for phase, _ in seen))
-    assert phases == ["preparing", "training", "evaluating"]
+    assert phases == ["preparing", "measuring", "training", "evaluating"]
     shares = [share for _, share in seen]
     assert shares == sorted(shares)
     assert shares[-1] == pytest.approx(1.0)

@@ -15,12 +15,20 @@ from alembic.script import ScriptDirectory
 from engine import config
 from engine.errors import BadSetting, Refused
 from engine.events import EpochRecord
+from engine.notes import Note
 from engine.store import datasets, drafts, epochs, jobs, runs, schema, scores, uploads, workers
 from engine.store.database import Database, open_database
 from engine.store.datasets import ClassEntry, Sample
 from engine.store.scores import SampleScore
 
 SCHEMAS = Path(__file__).parent / "schemas"
+MEASURED = {
+    "val_class_iou": (0.8, None),
+    "num_steps": 7,
+    "data_wait_share": 0.125,
+    "peak_memory_bytes": 5_000_000_000,
+    "gpu_utilization": 0.5,
+}
 OLD_SCHEMAS = sorted(path.stem for path in SCHEMAS.glob("*.sql"))
 
 
@@ -71,7 +79,7 @@ def test_old_database_opens_with_every_row_in_its_place(tmp_path, revision):
     database = open_database(write_old_database(tmp_path, revision))
     assert differences(database) == []
     _assert_datasets_are_read_back(database, revision)
-    _assert_runs_are_read_back(database)
+    _assert_runs_are_read_back(database, revision)
     _assert_scores_are_read_back(database)
     assert workers.get(database, "lab") == workers.WorkerRecord(
         host="lab", pid=4242, process_started_at=1735689590.5, heartbeat_at=1735689790.5
@@ -135,7 +143,8 @@ def _assert_drafts_and_uploads_are_read_back(database):
     assert upload.digests == ("00ff",)
 
 
-def _assert_runs_are_read_back(database):
+def _assert_runs_are_read_back(database, revision):
+    is_measured = revision >= "0003"
     run = runs.get(database, "r0000001")
     assert run.config == config.with_changes(
         config.recipe("quick"), {"epochs": 2, "width": 4, "split_method": "random"}
@@ -143,6 +152,8 @@ def _assert_runs_are_read_back(database):
     assert (run.name, run.dataset_id, run.dataset_name) == ("first", "d0000001", "cells")
     assert (run.actor, run.created_at) == ("ann", 1735689700.0)
     assert (run.num_parameters, run.environment) == (1717, {"device": "CPU", "torch": "2.11"})
+    assert run.reasons == ({"width": Note("{cores} cores.", {"cores": 2})} if is_measured else {})
+    assert run.preflight == ({"seconds_per_step": 0.25, "notes": []} if is_measured else None)
     assert (run.num_epochs_done, run.best_epoch, run.best_val_dice) == (2, 1, 0.75)
     assert runs.split_of(database, run.id) == {"train": [0], "val": [2], "test": [1]}
     assert run.job == jobs.Job(
@@ -165,6 +176,9 @@ def _assert_runs_are_read_back(database):
     failed = jobs.get(database, "j0000001")
     assert (failed.kind, failed.status, failed.result) == ("import", "failed", None)
     assert failed.error == {"type": "BadArchive", "message": "No {what}.", "facts": {"what": "zip"}}
+    if is_measured:
+        preflight = jobs.get(database, "j0000003")
+        assert (preflight.kind, preflight.result) == ("preflight", {"rates": {"suggestion": 0.003}})
     assert epochs.of_run(database, "r0000001") == [
         EpochRecord(
             epoch=epoch,
@@ -177,6 +191,8 @@ def _assert_runs_are_read_back(database):
             seconds=1.5,
             images_per_second=20.25,
             is_best=is_best,
+            # Only the first epoch has them, as a run that is resumed by a newer version may.
+            **(MEASURED if is_measured and epoch == 1 else {}),
         )
         for epoch, train_loss, val_dice, is_best in [(1, 0.7, 0.75, True), (2, 0.65, 0.5, False)]
     ]

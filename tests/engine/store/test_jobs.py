@@ -177,3 +177,27 @@ def test_unknown_job_is_not_found(database):
         jobs.get(database, "x")
     with pytest.raises(NotFound, match="no job “x”"):
         jobs.request_stop(database, "x", actor="ann")
+
+
+def test_old_jobs_of_a_kind_are_found_by_when_they_ended_and_forgotten(database, monkeypatch):
+    now = 1_800_000_000.0
+    monkeypatch.setattr(jobs.time, "time", lambda: now)
+    old, recent = (jobs.add(database, "preflight", {}, actor="") for _ in range(2))
+    other = jobs.add(database, "import", {}, actor="")
+    queued = jobs.add(database, "preflight", {}, actor="")
+    for kind, job_id in [("preflight", old), ("import", other)]:
+        assert jobs.claim(database, kind).id == job_id
+        jobs.finish(database, job_id, "failed")
+    now += 100
+    assert jobs.claim(database, "preflight").id == recent
+    jobs.finish(database, recent, "completed")
+    # At the very moment is not before it, and what has not ended is not old.
+    assert jobs.ended_before(database, "preflight", now - 100) == []
+    assert jobs.ended_before(database, "preflight", now) == [old]
+    jobs.delete(database, old)
+    jobs.delete(database, old)
+    assert jobs.ended_before(database, "preflight", now) == []
+    with pytest.raises(NotFound):
+        jobs.get(database, old)
+    assert jobs.get(database, recent).status == "completed"
+    assert jobs.get(database, queued).status == "queued"

@@ -7,6 +7,7 @@ import pytest
 from engine.config import recipe, with_changes
 from engine.errors import NotFound
 from engine.events import EpochRecord
+from engine.notes import Note
 from engine.store import epochs, jobs, runs
 
 RECORD = EpochRecord(
@@ -20,6 +21,15 @@ RECORD = EpochRecord(
     seconds=12.5,
     images_per_second=99.9,
     is_best=False,
+)
+MEASURED = dataclasses.replace(
+    RECORD,
+    val_class_iou=(1.0, None, 1 / 7),
+    num_steps=30,
+    data_wait_share=0.1 + 0.2,
+    # More than fits 32 bits.
+    peak_memory_bytes=80 * 2**30,
+    gpu_utilization=2 / 3,
 )
 
 
@@ -57,6 +67,25 @@ def test_environment_is_known_once_the_run_has_started(database, run_id):
     assert runs.get(database, run_id).environment == {"device": "CPU", "cuda": None}
 
 
+def test_what_was_measured_beforehand_is_known_once_it_was(database, add_dataset, add_run):
+    first, second = (add_run(add_dataset()) for _ in range(2))
+    assert runs.get(database, first).preflight is None
+    runs.set_preflight(database, first, {"seconds_per_step": 1 / 3, "notes": []})
+    assert runs.get(database, first).preflight == {"seconds_per_step": 1 / 3, "notes": []}
+    assert runs.get(database, second).preflight is None
+
+
+def test_reasons_are_kept_as_templates_and_facts(database, add_dataset, add_run):
+    reasons = {
+        "width": Note("{cores} cores.", {"cores": 2}),
+        "epochs": Note("Because “{names}”.", {"names": ["细胞"]}),
+    }
+    dataset_id = add_dataset()
+    run_id = add_run(dataset_id, reasons=reasons)
+    assert runs.get(database, run_id).reasons == reasons
+    assert runs.get(database, add_run(dataset_id)).reasons == {}
+
+
 def test_run_is_found_by_id_or_by_its_name_newest_first(database, add_dataset, add_run):
     dataset_id = add_dataset()
     old, new = add_run(dataset_id, "mine"), add_run(dataset_id, "mine")
@@ -86,7 +115,10 @@ def test_runs_of_a_dataset_are_its_own(database, add_dataset, add_run):
 
 
 def test_epoch_records_are_read_back_to_the_last_bit_and_in_order(database, run_id):
-    records = [dataclasses.replace(RECORD, epoch=epoch) for epoch in (1, 2, 3)]
+    records = [
+        dataclasses.replace(record, epoch=epoch)
+        for epoch, record in enumerate([RECORD, MEASURED, RECORD], start=1)
+    ]
     for record in reversed(records):
         epochs.add(database, run_id, record)
     assert epochs.of_run(database, run_id) == records

@@ -18,6 +18,9 @@ PICTURES = {
     "runs/89abcdef/predictions/000007.png": b"a prediction",
     "runs/89abcdef/errors/000007.png": b"an error map",
     "runs/89abcdef/thumbs/000007.errors.webp": b"an overlay thumbnail",
+    "preflights/4567cdef/pictures/000007.webp": b"a training pair",
+    "preflights/4567cdef/pictures/000007.a.webp": b"the pair changed",
+    "preflights/4567cdef/pictures/000007.weight.webp": b"the weights of its borders",
 }
 OTHER_FILES = (
     "workbench.secret",
@@ -30,6 +33,9 @@ OTHER_FILES = (
     "datasets/backup/images/000007.png",
     "runs/89abcdef/checkpoints/000007.png",
     "runs/89abcdef/predictions/000007.pt",
+    "preflights/4567cdef/thumbs/000007.webp",
+    "preflights/4567cdef/pictures/notes.webp",
+    "runs/89abcdef/pictures/000007.webp",
 )
 
 

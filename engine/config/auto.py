@@ -1,0 +1,199 @@
+"""The recipe `auto`: settings fitted to a dataset and a machine, with a reason for each.
+
+The rules are few and say what they look at. They were chosen by measurement on the datasets of
+`docs/results.md`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from engine.config.parsing import with_changes
+from engine.config.parts import AugmentConfig
+from engine.config.profile import DatasetProfile, Machine
+from engine.config.recipes import recipe
+from engine.config.train_config import TrainConfig
+from engine.notes import Note
+
+GIB = 2**30
+
+_CPU_SIDE_PX = 256
+_GPU_SIDE_PX = 512
+_LARGEST_SHRINKAGE = 1.4
+"""Images that would shrink by more lose what is small in them."""
+_LARGE_OBJECT_PX = 48
+"""Objects of this diameter, once shrunk, have kept their shape."""
+_FEW_SAMPLES = 60
+_MANY_SAMPLES = 2000
+_CPU_STEPS = 1500
+_GPU_STEPS = 10_000
+_STEPS_PER_EPOCH = 30
+"""Fewer steps between two validations would spend the time on validating."""
+_MOST_PASSES = 1000
+_RARE_SHARE = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """Settings for a training, before a person changes them."""
+
+    config: TrainConfig
+    reasons: Mapping[str, Note]
+    """Why a setting has its value, by leaf name; what any dataset would have is absent."""
+
+
+Choice = tuple[dict[str, Any], Note]
+"""Some settings by leaf name, and why."""
+
+
+def propose(
+    recipe_name: str,
+    profile: DatasetProfile,
+    machine: Machine,
+    wishes: Mapping[str, Any] | None = None,
+) -> Proposal:
+    """A recipe's settings for this dataset on this machine.
+
+    Every recipe but `auto` is the same for all datasets.
+
+    Args:
+        wishes: settings a person has decided; `auto` fits the others to them.
+
+    Raises:
+        BadSetting: there is no such recipe, or a wish cannot be granted.
+    """
+    config = with_changes(recipe(recipe_name), wishes or {})
+    if config.recipe != "auto":
+        return Proposal(config, {})
+    fit = _Fit(config, profile, machine, dict(wishes or {}))
+    for rule in _RULES:
+        fit.apply(rule)
+    return Proposal(fit.config, fit.reasons)
+
+
+class _Fit:
+    """Settings that are being fitted: later rules see what earlier ones chose."""
+
+    def __init__(
+        self, config: TrainConfig, profile: DatasetProfile, machine: Machine, wishes: dict[str, Any]
+    ) -> None:
+        self.config, self.profile, self.machine = config, profile, machine
+        self.wishes = wishes
+        self.reasons: dict[str, Note] = {}
+
+    def apply(self, rule: "Rule") -> None:
+        choice = rule(self.config, self.profile, self.machine)
+        if choice is None:
+            return
+        wanted, note = choice
+        decided = {name.rpartition(".")[2] for name in self.wishes}
+        changes = {name: value for name, value in wanted.items() if name not in decided}
+        if changes:
+            # The wishes once more, as a whole augmentation would undo those about a part of it.
+            self.config = with_changes(self.config, changes | self.wishes)
+            self.reasons |= dict.fromkeys(_leaves(changes) - decided, note)
+
+
+def _leaves(changes: Mapping[str, Any]) -> set[str]:
+    """Names of the settings, those of a whole augmentation included."""
+    augment = set(AugmentConfig.model_fields) if "augment" in changes else set()
+    return (set(changes) | augment) - {"augment"}
+
+
+Rule = Callable[[TrainConfig, DatasetProfile, Machine], Choice | None]
+
+
+def _view(config: TrainConfig, profile: DatasetProfile, machine: Machine) -> Choice:
+    limit = _GPU_SIDE_PX if machine.device == "cuda" else _CPU_SIDE_PX
+    _smallest, middle, _largest = profile.sides_px
+    shrinkage = middle / limit
+    size = min(limit, _rounded(middle))
+    if shrinkage <= _LARGEST_SHRINKAGE:
+        return {"view": "resized", "image_size_px": size}, Note(
+            "The middle image measures {side:.0f} px a side, so little is lost by resizing it to "
+            "{size}.",
+            {"side": middle, "size": size},
+        )
+    if profile.object_px is not None and profile.object_px / shrinkage >= _LARGE_OBJECT_PX:
+        return {"view": "resized", "image_size_px": size}, Note(
+            "Objects of about {object:.0f} px stay {shrunk:.0f} px large when images of {side:.0f} "
+            "px are resized to {size}, which keeps their shape.",
+            {
+                "object": profile.object_px,
+                "shrunk": profile.object_px / shrinkage,
+                "side": middle,
+                "size": size,
+            },
+        )
+    return {"view": "patches", "image_size_px": size}, Note(
+        "Images of {side:.0f} px would lose fine detail at {size} px, so the network is shown "
+        "patches at the original resolution.",
+        {"side": middle, "size": size},
+    )
+
+
+def _network(config: TrainConfig, profile: DatasetProfile, machine: Machine) -> Choice:
+    num_levels = 5 if config.images.image_size_px >= 128 else 4
+    if machine.device == "cuda":
+        return {"width": 32, "num_levels": num_levels}, Note(
+            "On {device}, {levels} levels from 32 channels see far and train quickly.",
+            {"device": machine.device_name, "levels": num_levels},
+        )
+    return {"width": 16, "num_levels": num_levels}, Note(
+        "On a processor with {cores} cores, {levels} levels from 16 channels see far and still "
+        "make enough steps.",
+        {"cores": machine.num_cores, "levels": num_levels},
+    )
+
+
+def _batch(config: TrainConfig, profile: DatasetProfile, machine: Machine) -> Choice:
+    batch_size = 16 if machine.device == "cuda" else 4
+    return {"batch_size": batch_size}, Note(
+        "Batches of {batch} of {size} px suit the device and are enough for batch normalisation.",
+        {"batch": batch_size, "size": config.images.image_size_px},
+    )
+
+
+def _patches(config: TrainConfig, profile: DatasetProfile, machine: Machine) -> Choice | None:
+    if config.images.view != "patches":
+        return None
+    rarest = profile.class_share[profile.rarest]
+    share = 0.5 if rarest < _RARE_SHARE else 0.0
+    name = profile.class_names[profile.rarest]
+    return {"foreground_share": share}, Note(
+        "“{name}” covers {share:.1%} of the pixels; patches that are centred on a class show it "
+        "often enough."
+        if share
+        else "The rarest class, “{name}”, covers {share:.1%} of the pixels: every patch shows it.",
+        {"name": name, "share": rarest},
+    )
+
+
+def _augmentation(config: TrainConfig, profile: DatasetProfile, machine: Machine) -> Choice:
+    num = profile.num_train
+    strength = "strong" if num < _FEW_SAMPLES else "medium" if num < _MANY_SAMPLES else "light"
+    return {"augment": strength}, Note(
+        "{num} training samples: {strength} augmentation.", {"num": num, "strength": strength}
+    )
+
+
+def _length(config: TrainConfig, profile: DatasetProfile, machine: Machine) -> Choice:
+    images_per_step = config.schedule.batch_size * config.optimizer.accumulation
+    passes = max(1, round(_STEPS_PER_EPOCH * images_per_step / profile.num_train))
+    passes = min(passes, _MOST_PASSES)
+    per_epoch = max(1, -(-profile.num_train * passes // images_per_step))
+    num_steps = _GPU_STEPS if machine.device == "cuda" else _CPU_STEPS
+    epochs = max(10, round(num_steps / per_epoch))
+    return {"passes_per_epoch": passes, "epochs": epochs}, Note(
+        "An epoch of {per_epoch} steps, {epochs} of them: about {steps} steps in all.",
+        {"per_epoch": per_epoch, "epochs": epochs, "steps": per_epoch * epochs},
+    )
+
+
+_RULES: tuple[Rule, ...] = (_view, _network, _batch, _patches, _augmentation, _length)
+"""In the order in which one may look at what another chose."""
+
+
+def _rounded(side_px: float) -> int:
+    """The multiple of 32 that is nearest, at least 64."""
+    return max(64, 32 * round(side_px / 32))

@@ -1,0 +1,150 @@
+"""`auto` fits itself to what it is shown, says why, and leaves alone what a person decided."""
+
+import dataclasses
+import itertools
+
+import pytest
+
+from engine.config import (
+    AUGMENT_PRESETS,
+    RECIPES,
+    DatasetProfile,
+    Machine,
+    leaf_fields,
+    parse_config,
+    propose,
+    recipe,
+    steps_per_epoch,
+)
+from engine.errors import BadSetting
+
+PROFILE = DatasetProfile(
+    num_train=200,
+    num_val=30,
+    num_test=30,
+    num_channels=1,
+    class_names=("background", "cell"),
+    background=(True, False),
+    class_share=(0.7, 0.3),
+    empty_share=0.1,
+    sides_px=(200.0, 256.0, 300.0),
+    shortest_px=180,
+    object_px=30.0,
+)
+CPU = Machine(
+    device="cpu", num_cores=2, memory_bytes=8 * 2**30, device_name="a processor", weights={}
+)
+GPU = Machine(device="cuda", num_cores=16, memory_bytes=80 * 2**30, device_name="a GPU", weights={})
+
+SIDES = [(16.0, 16.0, 16.0), (100.0, 200.0, 300.0), (700.0, 1000.0, 4000.0)]
+
+
+def value_of(config, leaf):
+    return getattr(getattr(config, leaf_fields()[leaf][0]), leaf)
+
+
+@pytest.mark.parametrize("machine", [CPU, GPU], ids=["cpu", "gpu"])
+@pytest.mark.parametrize(
+    ("num_train", "sides", "object_px"),
+    list(itertools.product([1, 20, 200, 100_000], SIDES, [None, 2.0, 500.0])),
+)
+def test_every_dataset_gets_settings_that_can_be_used(machine, num_train, sides, object_px):
+    profile = dataclasses.replace(
+        PROFILE,
+        num_train=num_train,
+        sides_px=sides,
+        shortest_px=round(sides[0]),
+        object_px=object_px,
+    )
+    proposed = propose("auto", profile, machine)
+    assert parse_config(proposed.config.to_dict()) == proposed.config
+    assert proposed.config.recipe == "auto"
+
+
+@pytest.mark.parametrize("machine", [CPU, GPU], ids=["cpu", "gpu"])
+def test_every_value_that_was_fitted_has_a_reason_in_whole_sentences(machine):
+    standard = recipe("auto")
+    for sides in SIDES:
+        proposed = propose("auto", dataclasses.replace(PROFILE, sides_px=sides), machine)
+        changed = {
+            leaf
+            for leaf in leaf_fields()
+            if value_of(proposed.config, leaf) != value_of(standard, leaf)
+        }
+        assert changed <= proposed.reasons.keys()
+        for note in proposed.reasons.values():
+            assert "{" not in str(note)
+            assert str(note).endswith(".")
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if name != "auto"])
+def test_other_recipes_are_the_same_for_all_datasets(name):
+    proposed = propose(name, PROFILE, GPU, {"epochs": 3})
+    assert proposed.config.model == recipe(name).model
+    assert proposed.config.schedule.epochs == 3
+    assert proposed.reasons == {}
+
+
+@pytest.mark.parametrize("name", ["width", "model.width"])
+def test_what_a_person_decided_is_kept_and_needs_no_reason(name):
+    proposed = propose("auto", PROFILE, CPU, {name: "7"})
+    assert proposed.config.model.width == 7
+    assert "width" not in proposed.reasons
+    assert "num_levels" in proposed.reasons
+
+
+def test_preset_that_a_person_decided_is_kept_whole():
+    proposed = propose("auto", PROFILE, CPU, {"augment": "none"})
+    assert proposed.config.augment == AUGMENT_PRESETS["none"]
+    assert not proposed.reasons.keys() & set(type(proposed.config.augment).model_fields)
+
+
+def test_wish_that_cannot_be_granted_is_refused():
+    with pytest.raises(BadSetting, match=r"\(width\) is '1'"):
+        propose("auto", PROFILE, CPU, {"width": "1"})
+    with pytest.raises(BadSetting, match="no setting “speed”"):
+        propose("auto", PROFILE, CPU, {"speed": "1"})
+    with pytest.raises(BadSetting, match="no recipe “best”"):
+        propose("best", PROFILE, CPU)
+
+
+def test_large_images_of_small_things_are_shown_in_patches_and_others_whole():
+    large = dataclasses.replace(PROFILE, sides_px=(900.0, 1024.0, 1100.0))
+    assert propose("auto", large, CPU).config.images.view == "patches"
+    of_large_things = dataclasses.replace(large, object_px=600.0)
+    assert propose("auto", of_large_things, CPU).config.images.view == "resized"
+    assert propose("auto", PROFILE, CPU).config.images.view == "resized"
+
+
+def test_rare_class_is_looked_for_in_patches():
+    large = dataclasses.replace(PROFILE, sides_px=(900.0, 1024.0, 1100.0))
+    rare = dataclasses.replace(large, class_share=(0.99, 0.01))
+    assert propose("auto", rare, CPU).config.images.foreground_share > 0
+    assert propose("auto", large, CPU).config.images.foreground_share == 0
+    # Whole images hold whatever they hold.
+    assert "foreground_share" not in propose("auto", PROFILE, CPU).reasons
+
+
+def test_fewer_images_are_changed_more():
+    strengths = [
+        propose("auto", dataclasses.replace(PROFILE, num_train=num), CPU).config.augment
+        for num in (20, 200, 20_000)
+    ]
+    assert strengths == [AUGMENT_PRESETS[name] for name in ("strong", "medium", "light")]
+
+
+@pytest.mark.parametrize("machine", [CPU, GPU], ids=["cpu", "gpu"])
+def test_few_images_are_passed_often_so_that_validation_does_not_take_the_time(machine):
+    steps = []
+    for num_train in (2, 24, 200, 20_000):
+        profile = dataclasses.replace(PROFILE, num_train=num_train)
+        config = propose("auto", profile, machine).config
+        steps.append(steps_per_epoch(config, num_train))
+    # Half of the aim at the least, as passes are whole.
+    assert min(steps) >= 15
+
+
+def test_gpu_gets_a_wider_network_and_larger_batches():
+    on_cpu, on_gpu = (propose("auto", PROFILE, machine).config for machine in (CPU, GPU))
+    assert on_gpu.model.width > on_cpu.model.width
+    assert on_gpu.schedule.batch_size > on_cpu.schedule.batch_size
