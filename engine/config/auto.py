@@ -23,11 +23,11 @@ _LARGEST_SHRINKAGE = 1.4
 """Images that would shrink by more lose what is small in them."""
 _LARGE_OBJECT_PX = 48
 """Objects of this diameter, once shrunk, have kept their shape."""
-_FEW_SAMPLES = 60
-_MANY_SAMPLES = 2000
-_CPU_STEPS = 1500
-_GPU_STEPS = 10_000
-_STEPS_PER_EPOCH = 30
+_OFTEN, _SELDOM = 3000, 300
+"""Showing a sample so often, it must be changed much to stay new; so seldom, hardly."""
+_CPU_BATCH, _GPU_BATCH = 4, 16
+_CPU_STEPS, _GPU_STEPS = 1500, 10_000
+_STEPS_PER_EPOCH = 100
 """Fewer steps between two validations would spend the time on validating."""
 _MOST_PASSES = 1000
 _RARE_SHARE = 0.1
@@ -133,24 +133,32 @@ def _view(config: TrainConfig, profile: DatasetProfile, machine: Machine) -> Cho
 
 
 def _network(config: TrainConfig, profile: DatasetProfile, machine: Machine) -> Choice:
-    num_levels = 5 if config.images.image_size_px >= 128 else 4
     if machine.device == "cuda":
-        return {"width": 32, "num_levels": num_levels}, Note(
-            "On {device}, {levels} levels from 32 channels see far and train quickly.",
-            {"device": machine.device_name, "levels": num_levels},
+        return {"width": 32, "num_levels": 5}, Note(
+            "On {device}, five levels from 32 channels see far and train quickly.",
+            {"device": machine.device_name},
         )
-    return {"width": 16, "num_levels": num_levels}, Note(
-        "On a processor with {cores} cores, {levels} levels from 16 channels see far and still "
-        "make enough steps.",
-        {"cores": machine.num_cores, "levels": num_levels},
+    return {"width": 16, "num_levels": 4}, Note(
+        "On a processor with {cores} cores, four levels from 16 channels make the most of the "
+        "time: larger networks learn more from a step, but make fewer.",
+        {"cores": machine.num_cores},
     )
 
 
 def _batch(config: TrainConfig, profile: DatasetProfile, machine: Machine) -> Choice:
-    batch_size = 16 if machine.device == "cuda" else 4
-    return {"batch_size": batch_size}, Note(
-        "Batches of {batch} of {size} px suit the device and are enough for batch normalisation.",
-        {"batch": batch_size, "size": config.images.image_size_px},
+    if machine.device == "cuda":
+        return {"batch_size": _GPU_BATCH}, Note(
+            "Batches of {batch} images of {size} px keep {device} busy.",
+            {
+                "batch": _GPU_BATCH,
+                "size": config.images.image_size_px,
+                "device": machine.device_name,
+            },
+        )
+    return {"batch_size": _CPU_BATCH}, Note(
+        "A processor takes as long for one image whatever the batch, so batches of {batch} make "
+        "many steps, and are enough for batch normalisation.",
+        {"batch": _CPU_BATCH},
     )
 
 
@@ -170,10 +178,11 @@ def _patches(config: TrainConfig, profile: DatasetProfile, machine: Machine) -> 
 
 
 def _augmentation(config: TrainConfig, profile: DatasetProfile, machine: Machine) -> Choice:
-    num = profile.num_train
-    strength = "strong" if num < _FEW_SAMPLES else "medium" if num < _MANY_SAMPLES else "light"
+    times = config.schedule.epochs * config.images.passes_per_epoch
+    strength = "strong" if times > _OFTEN else "medium" if times > _SELDOM else "light"
     return {"augment": strength}, Note(
-        "{num} training samples: {strength} augmentation.", {"num": num, "strength": strength}
+        "Each of the {num} training samples is shown {times} times: {strength} augmentation.",
+        {"num": profile.num_train, "times": times, "strength": strength},
     )
 
 
@@ -190,7 +199,7 @@ def _length(config: TrainConfig, profile: DatasetProfile, machine: Machine) -> C
     )
 
 
-_RULES: tuple[Rule, ...] = (_view, _network, _batch, _patches, _augmentation, _length)
+_RULES: tuple[Rule, ...] = (_view, _network, _batch, _patches, _length, _augmentation)
 """In the order in which one may look at what another chose."""
 
 

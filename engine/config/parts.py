@@ -145,7 +145,7 @@ class LossConfig(Part):
     loss: Literal["cross_entropy", "dice", "dice_cross_entropy", "focal", "tversky", "lovasz"] = (
         Field("cross_entropy", title="Loss")
     )
-    """Cross-entropy (binary with two classes); soft Dice (arXiv 1606.04797), which helps when a class is rare; a mixture of both; focal (arXiv 1708.02002), which looks at what is hard; Tversky (arXiv 1706.05721), which weighs misses against false alarms; Lovász (arXiv 1705.08790), which follows IoU."""
+    """Cross-entropy (binary with two classes); soft Dice of all classes (arXiv 1606.04797), which helps when one is rare; a mixture of both; focal (arXiv 1708.02002), which looks at what is hard; Tversky (arXiv 1706.05721), which weighs misses against false alarms; Lovász (arXiv 1705.08790), which follows IoU."""
     dice_share: float = Field(0.5, ge=0, le=1, title="Share of Dice")
     """Weight of Dice in “dice_cross_entropy”; cross-entropy has the rest."""
     focal_gamma: float = Field(2.0, ge=0, le=10, title="Focal γ")

@@ -19,14 +19,14 @@ RECIPES: Mapping[RecipeName, TrainConfig] = {
     # What `auto` starts from; `engine.config.auto` fits it to a dataset and a machine.
     "auto": TrainConfig(
         recipe="auto",
-        model=ModelConfig(num_levels=5, width=16, normalization="batch", initialization="he"),
+        model=ModelConfig(width=16, normalization="batch", initialization="he"),
         loss=LossConfig(loss="dice_cross_entropy"),
         optimizer=OptimizerConfig(
-            optimizer="adamw", learning_rate=3e-3, weight_decay=1e-3, lr_schedule="cosine",
+            optimizer="adamw", learning_rate=4e-3, weight_decay=1e-3, lr_schedule="cosine",
             clip_norm=5.0, ema_decay=0.99,
         ),
-        augment=AUGMENT_PRESETS["medium"],
-        schedule=ScheduleConfig(epochs=100, batch_size=8),
+        augment=AUGMENT_PRESETS["light"],
+        schedule=ScheduleConfig(epochs=20),
         predict=PredictConfig(averaging="flips_turns"),
     ),
     # Small enough for a CPU: 1/16 of the tutorial's arithmetic per pixel, and normalisation,

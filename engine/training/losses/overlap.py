@@ -16,22 +16,28 @@ nor is predicted, and its gradient is small where a class has hardly a pixel. In
 
 
 def soft_dice_loss(logits_NCHW: Tensor, masks_NHW: Tensor) -> Tensor:
-    """1 - soft Dice (arXiv 1606.04797), class mean; 0 when all pixels are ignored.
+    """1 - soft Dice (arXiv 1606.04797), mean over all classes, background included; 0 when all
+    pixels are ignored.
 
-    With one logit per pixel only class 1 counts; else all classes do, background included.
-    A class that is nowhere in the batch asks to be predicted nowhere.
+    With one logit per pixel class 0 counts as class 1 does: where class 1 is nearly everything, as
+    the cells are in images of membranes, its own Dice says little. A class that is nowhere in the
+    batch asks to be predicted nowhere.
 
     Shape:
         - logits_NCHW: float (N, C, H, W)
         - masks_NHW: any integer (N, H, W)
     """
+    if logits_NCHW.shape[1] == 1:
+        # The softmax of (0, x) is (1 - sigmoid(x), sigmoid(x)).
+        logits_NCHW = torch.cat([torch.zeros_like(logits_NCHW), logits_NCHW], dim=1)
     return tversky_loss(logits_NCHW, masks_NHW, beta=0.5)
 
 
 def tversky_loss(logits_NCHW: Tensor, masks_NHW: Tensor, beta: float) -> Tensor:
     """1 - tp / (tp + β·fn + (1 - β)·fp) (arXiv 1706.05721), class mean; β = 0.5 is Dice.
 
-    Classes and undefined cases are as in `soft_dice_loss`.
+    With one logit per pixel only class 1 counts, whose misses β weighs; else all classes do,
+    background included. A class that is nowhere in the batch asks to be predicted nowhere.
 
     Shape:
         - logits_NCHW: float (N, C, H, W)
