@@ -10,6 +10,7 @@
     ├── Stopped              a job ended because somebody asked it to
     └── JobFailed            a job ended without a result
         ├── Diverged         a training's loss became infinite or undefined
+        ├── OutOfMemory      a training did not fit into the memory of its device
         └── ProcessDied      a job's process disappeared
 
 Every message says what was seen, what was expected and what to do. It is a template:
@@ -75,6 +76,10 @@ class JobFailed(WorkbenchError):
 
 class Diverged(JobFailed):
     """A training's loss became infinite or undefined."""
+
+
+class OutOfMemory(JobFailed):
+    """A training did not fit into the memory of its device."""
 
 
 class ProcessDied(JobFailed):

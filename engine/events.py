@@ -40,7 +40,8 @@ class EpochRecord:
     num_steps: int | None = None
     """Steps of the optimiser in this epoch. This and what follows is None where unknown."""
     data_wait_share: float | None = None
-    """Share of the training time in which the device waited for images, 0 to 1."""
+    """Share of the training time that was spent on waiting for windows to be cut, 0 to 1.
+    Augmentation is part of the step."""
     peak_memory_bytes: int | None = None
     """Most memory in use so far: of the GPU, or of the process on a CPU."""
     gpu_utilization: float | None = None

@@ -19,6 +19,12 @@ from engine.workbench import Workbench
 
 _WAIT_SECONDS = 0.5
 
+_VERDICTS = {
+    True: "The network learns one batch by heart",
+    False: "The network fails to learn one batch by heart",
+    None: "Too few steps to tell whether the network can learn one batch by heart",
+}
+
 Report = dict[str, Any]
 
 
@@ -78,13 +84,10 @@ def _print_report(report: Report, rate: float) -> None:
         _print_speed(report["speed"])
     if "overfit" in report:
         losses = report["overfit"]["losses"]
-        verdict = (
-            "The network learns" if report["overfit"]["passed"] else "The network fails to learn"
-        )
-        print(
-            f"{verdict} one batch by heart: loss {losses[0]:.4f} at first, {losses[-1]:.4f} "
-            f"after {len(losses)} steps"
-        )
+        verdict = _VERDICTS[report["overfit"]["passed"]]
+        # A loss that is no number from the first step on leaves none to show.
+        seen = f"loss {losses[0]:.4f} at first, {losses[-1]:.4f}" if losses else "no loss"
+        print(f"{verdict}: {seen} after {len(losses)} steps")
     if "rates" in report:
         suggestion = report["rates"]["suggestion"]
         found = "none" if suggestion is None else f"{suggestion:.2g}"

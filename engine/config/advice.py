@@ -21,6 +21,10 @@ _U_NET_ONLY = (
 """Settings of the network that describe the U-Net; the other architectures have their own."""
 
 
+_FITTED = frozenset({"width", "foreground_share"})
+"""Settings that the recipe `auto` fits to a dataset and that another one may make ineffective."""
+
+
 def ignored_settings(config: TrainConfig, num_classes: int) -> list[Note]:
     """Settings that were changed but that another one, or the dataset, makes ineffective.
 
@@ -36,6 +40,8 @@ def ignored_settings(config: TrainConfig, num_classes: int) -> list[Note]:
 def _ineffective(config: TrainConfig, num_classes: int) -> list[tuple[str, str, str]]:
     """Name, title and reason of each changed setting that does nothing."""
     standard = RECIPES[config.recipe]
+    # What `auto` has chosen is nobody's wish.
+    fitted = _FITTED if config.recipe == "auto" else frozenset[str]()
     found = []
     for part, names, is_effective, reason in _conditions(config, num_classes):
         if is_effective:
@@ -44,7 +50,8 @@ def _ineffective(config: TrainConfig, num_classes: int) -> list[tuple[str, str, 
         for name in names:
             field = type(chosen).model_fields[name]
             # Against both, as a recipe's own value was not chosen by anybody.
-            if getattr(chosen, name) not in (getattr(usual, name), field.default):
+            is_wish = getattr(chosen, name) not in (getattr(usual, name), field.default)
+            if is_wish and name not in fitted:
                 found.append((name, str(field.title), reason))
     return found
 
@@ -88,6 +95,12 @@ def _conditions(
         ("augment", ["elastic_grid"], augment.elastic == "grid", "no grid is deformed"),
         ("augment", ["elastic_smoothing_px"], augment.elastic == "dense",
          "no dense field deforms"),
+        ("augment", ["border"], images.view == "resized" and not is_unpadded(model),
+         "beyond the border of patches and around unpadded networks lies the mirror image"),
+        ("loss", ["deep_supervision"], model.num_levels > 2,
+         "a network of two levels has no coarser level to supervise"),
+        ("model", ["initialization", "encoder_weights"], model.start_from is None,
+         "the network starts from the weights of a run"),
         ("augment", ["channel_shuffle"], images.color != "grey", "grey images have one channel"),
         ("predict", ["overlap"], images.view == "patches" and not is_unpadded(model),
          "only padded networks of patches predict in tiles that overlap"),
@@ -198,7 +211,17 @@ def _empty_classes(config: TrainConfig, profile: DatasetProfile) -> Iterator[Not
             )
 
 
+def _foreign_grey_values(config: TrainConfig, profile: DatasetProfile) -> Iterator[Note]:
+    model, images = config.model, config.images
+    is_pretrained = model.architecture != "unet" and model.encoder_weights == "imagenet"
+    if is_pretrained and images.intensity != "imagenet":
+        yield Note(
+            "The encoder has learned from photographs scaled by their own means. Choose Grey "
+            "values (intensity) imagenet."
+        )
+
+
 _DOUBTS = (
     _few_validate, _too_few_steps, _batch_never_full, _batch_of_one, _empty_patches,
-    _empty_classes,
+    _empty_classes, _foreign_grey_values,
 )  # fmt: skip

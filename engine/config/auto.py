@@ -15,8 +15,6 @@ from engine.config.recipes import recipe
 from engine.config.train_config import TrainConfig
 from engine.notes import Note
 
-GIB = 2**30
-
 _CPU_SIDE_PX = 256
 _GPU_SIDE_PX = 512
 _LARGEST_SHRINKAGE = 1.4
@@ -30,6 +28,10 @@ _CPU_STEPS, _GPU_STEPS = 1500, 10_000
 _STEPS_PER_EPOCH = 100
 """Fewer steps between two validations would spend the time on validating."""
 _MOST_PASSES = 1000
+_MEMORY_SHARE = 0.8
+"""Of the memory that a training may need by estimate."""
+_ENCODERS = ("resnet34", "efficientnet-b2", "resnet50", "efficientnet-b0", "resnet18")
+"""The ones to prefer, of those whose weights are at hand."""
 _RARE_SHARE = 0.1
 
 
@@ -51,6 +53,7 @@ def propose(
     profile: DatasetProfile,
     machine: Machine,
     wishes: Mapping[str, Any] | None = None,
+    needed_bytes: Callable[[TrainConfig], int] = lambda config: 0,
 ) -> Proposal:
     """A recipe's settings for this dataset on this machine.
 
@@ -58,6 +61,7 @@ def propose(
 
     Args:
         wishes: settings a person has decided; `auto` fits the others to them.
+        needed_bytes: memory that a training with these settings needs.
 
     Raises:
         BadSetting: there is no such recipe, or a wish cannot be granted.
@@ -68,6 +72,9 @@ def propose(
     fit = _Fit(config, profile, machine, dict(wishes or {}))
     for rule in _RULES:
         fit.apply(rule)
+    fit.apply(lambda config, profile, machine: _memory(config, machine, needed_bytes))
+    fit.apply(_length)
+    fit.apply(_augmentation)
     return Proposal(fit.config, fit.reasons)
 
 
@@ -86,12 +93,14 @@ class _Fit:
         if choice is None:
             return
         wanted, note = choice
-        decided = {name.rpartition(".")[2] for name in self.wishes}
-        changes = {name: value for name, value in wanted.items() if name not in decided}
+        wished = {name.rpartition(".")[2]: value for name, value in self.wishes.items()}
+        changes = {name: value for name, value in wanted.items() if name not in wished}
         if changes:
             # The wishes once more, as a whole augmentation would undo those about a part of it.
             self.config = with_changes(self.config, changes | self.wishes)
-            self.reasons |= dict.fromkeys(_leaves(changes) - decided, note)
+        if not _leaves(wished) & _leaves(wanted):
+            # A reason tells of all that a rule chose; where a person chose a part, it is wrong.
+            self.reasons |= dict.fromkeys(_leaves(wanted), note)
 
 
 def _leaves(changes: Mapping[str, Any]) -> set[str]:
@@ -142,6 +151,66 @@ def _network(config: TrainConfig, profile: DatasetProfile, machine: Machine) -> 
         "On a processor with {cores} cores, four levels from 16 channels make the most of the "
         "time: larger networks learn more from a step, but make fewer.",
         {"cores": machine.num_cores},
+    )
+
+
+def _encoder(config: TrainConfig, profile: DatasetProfile, machine: Machine) -> Choice | None:
+    at_hand = next((name for name in _ENCODERS if name in machine.weights), None)
+    if machine.device != "cuda" or profile.num_channels != 3 or at_hand is None:
+        return None
+    changes = {
+        "architecture": "encoder_unet",
+        "encoder": at_hand,
+        "encoder_weights": "imagenet",
+        "intensity": "imagenet",
+        "num_levels": 6,
+    }
+    return changes, Note(
+        "Weights of {encoder} are at hand, and an encoder that knows photographs needs fewer "
+        "images to learn from.",
+        {"encoder": at_hand},
+    )
+
+
+def _memory(
+    config: TrainConfig, machine: Machine, needed_bytes: Callable[[TrainConfig], int]
+) -> Choice | None:
+    limit = _MEMORY_SHARE * machine.memory_bytes
+    smaller = config
+    while smaller.schedule.batch_size > 1 and needed_bytes(smaller) > limit:
+        smaller = with_changes(smaller, {"batch_size": smaller.schedule.batch_size // 2})
+    if smaller is config:
+        return None
+    return {"batch_size": smaller.schedule.batch_size}, Note(
+        "Of the {have} MiB of memory, larger batches than {batch} would leave too little.",
+        {"have": machine.memory_bytes >> 20, "batch": smaller.schedule.batch_size},
+    )
+
+
+def _loss(config: TrainConfig, profile: DatasetProfile, machine: Machine) -> Choice:
+    return {"loss": "dice_cross_entropy"}, Note(
+        "Cross-entropy learns fast; Dice keeps small classes from being given up."
+    )
+
+
+def _optimizer(config: TrainConfig, profile: DatasetProfile, machine: Machine) -> Choice:
+    names = ("optimizer", "learning_rate", "lr_schedule", "weight_decay", "clip_norm")
+    return {name: getattr(config.optimizer, name) for name in names}, Note(
+        "AdamW from a high learning rate down to zero gets far in little time; clipping guards "
+        "its first steps."
+    )
+
+
+def _normalization(config: TrainConfig, profile: DatasetProfile, machine: Machine) -> Choice:
+    return {"normalization": "batch", "initialization": "he"}, Note(
+        "Batch normalisation allows the high learning rate."
+    )
+
+
+def _averaging(config: TrainConfig, profile: DatasetProfile, machine: Machine) -> Choice:
+    return {"ema_decay": config.optimizer.ema_decay, "averaging": config.predict.averaging}, Note(
+        "The average of the last weights, and of eight views of an image, errs less than any one "
+        "of them."
     )
 
 
@@ -199,8 +268,19 @@ def _length(config: TrainConfig, profile: DatasetProfile, machine: Machine) -> C
     )
 
 
-_RULES: tuple[Rule, ...] = (_view, _network, _batch, _patches, _length, _augmentation)
-"""In the order in which one may look at what another chose."""
+_RULES: tuple[Rule, ...] = (
+    _view,
+    _network,
+    _encoder,
+    _batch,
+    _patches,
+    _loss,
+    _optimizer,
+    _normalization,
+    _averaging,
+)
+"""In the order in which one may look at what another chose; memory, length and augmentation follow,
+as they depend on the batch."""
 
 
 def _rounded(side_px: float) -> int:

@@ -66,6 +66,10 @@ class ImageConfig(Part):
     foreground_share: float = Field(0.0, ge=0, le=1, title="Foreground patches")
     """Share of the patches that are centred on a pixel of a foreground class, every class in turn; the others lie anywhere. Rare things are then seen often enough."""
 
+    def num_channels(self, of_dataset: int) -> int:
+        """Channels the network sees of a dataset with so many."""
+        return {"dataset": of_dataset, "rgb": 3, "grey": 1}[self.color]
+
 
 class SplitConfig(Part):
     """Which samples are trained on, validated on and tested on. Groups are never divided."""
@@ -188,7 +192,7 @@ class OptimizerConfig(Part):
     clip_norm: float = Field(0.0, ge=0, le=1000, title="Gradient clipping")
     """Longest gradient, as the norm over all weights, that a step may take; 0 does not clip."""
     accumulation: int = Field(1, ge=1, le=256, title="Accumulated batches")
-    """Batches whose gradients are averaged for one step: like a batch so many times larger, without its memory."""
+    """Batches whose gradients are averaged for one step, as those of a larger batch are, without its memory. Batch normalisation and Dice still look at one batch at a time."""
     ema_decay: float = Field(0.0, ge=0, lt=1, title="Weight averaging")
     """Decay of the running average of the weights that is validated and saved in place of the last ones; 0.99 averages about a hundred steps, 0 is none."""
 

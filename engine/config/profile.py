@@ -19,12 +19,8 @@ class DatasetProfile:
     """By class index."""
     class_share: tuple[float, ...]
     """Share of the pixels that count, by class index; sums to 1."""
-    empty_share: float
-    """Share of the samples without any foreground."""
     sides_px: tuple[float, float, float]
     """Side of the smallest, the middle and the largest sample: the root of width times height."""
-    shortest_px: int
-    """Shortest width or height of any sample."""
     object_px: float | None
     """Diameter of the middle sample's mean object, as the root of its area; None without any."""
 

@@ -57,11 +57,6 @@ class TrainConfig(Part):
                 "to learn from"
             )
         _check_loss(self.loss, self.model)
-        if self.model.encoder_weights == "imagenet" and self.images.color == "grey":
-            raise ValueError(
-                "Encoder weights from photographs need three colour channels, and Colour channels "
-                "(color) is grey. Choose rgb, or Encoder weights (encoder_weights) none"
-            )
         return self
 
     def to_dict(self) -> dict[str, Any]:

@@ -104,7 +104,7 @@ def training_arrays(
     """
     plan = _Plan(
         files, dataset, samples, None if images.view == "patches" else target_px,
-        _num_channels(dataset, images), border_sigma_px,
+        images.num_channels(dataset.num_channels), border_sigma_px,
     )  # fmt: skip
     missing = [kind for kind in plan.kinds() if plan.open(kind) is None]
     if missing:
@@ -140,10 +140,6 @@ def stored_image(files: Files, dataset: Dataset, sample: Sample) -> Pixels:
             dataset=dataset.name,
         ) from error
     return decode_image(data, sample.image_file)
-
-
-def _num_channels(dataset: Dataset, images: ImageConfig) -> int:
-    return {"dataset": dataset.num_channels, "rgb": 3, "grey": 1}[images.color]
 
 
 @dataclass(frozen=True, slots=True)

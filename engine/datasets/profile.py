@@ -35,9 +35,7 @@ def profile_of(dataset: Dataset, samples: Sequence[Sample], split: Split) -> Dat
         background=background,
         # Where every pixel is ignored, no class has a share.
         class_share=tuple(pixels / max(num_pixels, 1) for pixels in class_pixels),
-        empty_share=sum(not pixels for pixels in foregrounds) / len(foregrounds),
         sides_px=(min(sides), statistics.median(sides), max(sides)),
-        shortest_px=min(min(sample.width, sample.height) for sample in used),
         object_px=_object_px(trained_on, foregrounds),
     )
 

@@ -56,6 +56,8 @@ class Predictor:
 
     def __init__(self, checkpoint: Path, compute: Compute) -> None:
         self.compute = compute
+        # Images of many sizes come; searching the fastest convolution for each would cost more.
+        torch.backends.cudnn.benchmark = False
         model, self.info = load_weights(checkpoint, compute.device)
         self.model = model.to(memory_format=torch.channels_last)
 

@@ -31,7 +31,7 @@ def forecast(config: TrainConfig, dataset: Dataset) -> Forecast:
     Raises:
         BadSetting: the encoder does not go with the architecture or the number of levels.
     """
-    in_channels = {"rgb": 3, "grey": 1, "dataset": dataset.num_channels}[config.images.color]
+    in_channels = config.images.num_channels(dataset.num_channels)
     facts = describe(config, in_channels, len(dataset.classes))
     is_half = config.compute.precision in ("bf16", "fp16")
     return Forecast(

@@ -17,8 +17,9 @@ from engine.config import (
 from engine.datasets.importer import MAX_NAME_CHARS
 from engine.datasets.profile import profile_of
 from engine.datasets.splits import leaks, split_of_run
-from engine.errors import BadInput, BadSetting, NotFound, Refused
+from engine.errors import BadData, BadInput, BadSetting, NotFound, Refused
 from engine.jobs.daemon import ensure_worker
+from engine.jobs.forecast import forecast
 from engine.machine import this_machine
 from engine.models.arithmetic import num_outputs, num_parameters
 from engine.notes import Note
@@ -52,7 +53,13 @@ def proposal(
     """
     config = with_changes(recipe(recipe_name), wishes)
     profile = profile_of(dataset, samples, split_of_run(samples, config.split))
-    return propose(recipe_name, profile, this_machine(workbench.settings.weights), wishes)
+    return propose(
+        recipe_name,
+        profile,
+        this_machine(workbench.settings.weights),
+        wishes,
+        lambda config: forecast(config, dataset).memory_bytes,
+    )
 
 
 def submit_training(
@@ -184,12 +191,20 @@ def stop_run(workbench: Workbench, run_id: str, *, actor: str) -> None:
 
 def config_parameters(config: TrainConfig, dataset: Dataset) -> int:
     """Trainable parameters of the network these settings give on this dataset."""
-    in_channels = {"rgb": 3, "grey": 1, "dataset": dataset.num_channels}[config.images.color]
+    in_channels = config.images.num_channels(dataset.num_channels)
     return num_parameters(config.model, in_channels, num_outputs(len(dataset.classes)))
 
 
 def _checked_config(workbench: Workbench, dataset: Dataset, config: TrainConfig) -> TrainConfig:
     """The settings, once they suit the dataset; the run to start from by its id."""
+    if len(dataset.classes) < 2:
+        raise BadData(
+            "“{dataset}” has one class, and there is nothing to tell it from. Make a version with "
+            "two classes or more; a background counts as one.",
+            dataset=dataset.name,
+        )
+    # Refuses what no network can be built of.
+    config_parameters(config, dataset)
     weights = config.loss.class_weights
     if weights is not None and len(weights) != len(dataset.classes):
         raise BadSetting(

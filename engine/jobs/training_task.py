@@ -121,7 +121,8 @@ def _record(workbench: Workbench, run: Run, control: JobControl, event: Event) -
     elif isinstance(event, Started):
         runs.set_environment(workbench.database, run.id, dict(event.facts["environment"]))
         notes = [note.to_record() for note in event.notes]
-        runs.set_preflight(workbench.database, run.id, {**event.facts["speed"], "notes": notes})
+        measured = {"speed": event.facts["speed"], "notes": notes}
+        runs.set_preflight(workbench.database, run.id, measured)
         for note in event.notes:
             log.warning("%s", note)
         speed = event.facts["speed"]

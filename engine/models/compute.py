@@ -5,8 +5,8 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,8 @@ from typing import Any
 import torch
 
 from engine.config import ComputeConfig
-from engine.errors import BadSetting
-from engine.machine import available_memory_bytes
+from engine.errors import BadSetting, OutOfMemory
+from engine.machine import available_memory_bytes, usable_cores
 
 _PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -88,6 +88,8 @@ def choose_compute(config: ComputeConfig) -> Compute:
     torch.backends.cuda.matmul.allow_tf32 = config.precision != "fp32"
     torch.backends.cudnn.allow_tf32 = config.precision != "fp32"
     set_deterministic(config.deterministic)
+    # In a container torch counts the cores of the whole machine.
+    torch.set_num_threads(min(torch.get_num_threads(), usable_cores()))
     return Compute(device, precision)
 
 
@@ -124,6 +126,28 @@ def fastest_compute(quick: Compute, make_step: MakeStep) -> Compute:
     return replace(quick, precision=fastest)
 
 
+@contextmanager
+def memory_errors(device: torch.device) -> Iterator[None]:
+    """Say in a sentence that the device's memory ran out.
+
+    Raises:
+        OutOfMemory: it did.
+    """
+    try:
+        yield
+    except (torch.OutOfMemoryError, RuntimeError) as error:
+        # On a CPU the allocator raises a plain RuntimeError.
+        if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
+            raise
+        raise OutOfMemory(
+            "The memory of the {device} ran out; {free} MiB were free beforehand. Choose a smaller "
+            "batch (batch_size) with more accumulated batches (accumulation), smaller images "
+            "(image_size_px), or a smaller network (width).",
+            device="GPU" if device.type == "cuda" else "processor",
+            free=free_memory(device) >> 20,
+        ) from None
+
+
 def measure_precisions(
     make_step: MakeStep, candidates: Sequence[Compute]
 ) -> dict[torch.dtype, float]:
@@ -133,14 +157,20 @@ def measure_precisions(
         try:
             seconds[candidate.precision] = _seconds_per_step(make_step(candidate), candidate.device)
         except torch.OutOfMemoryError:
-            torch.cuda.empty_cache()
+            pass
+        else:
+            continue
+        # Here the error, which held on to the tensors, is gone.
+        torch.cuda.empty_cache()
     return seconds
 
 
 def can_compile(device: torch.device) -> bool:
     """Whether `torch.compile` finds the compiler that it needs."""
     if device.type == "cuda":
-        return importlib.util.find_spec("triton") is not None
+        # Triton compiles its launchers with whatever C compiler there is.
+        has_triton = importlib.util.find_spec("triton") is not None
+        return has_triton and any(map(shutil.which, ("gcc", "cc", "clang")))
     return any(map(shutil.which, ("g++", "c++", "clang++")))
 
 

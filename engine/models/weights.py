@@ -105,7 +105,7 @@ def transfer(model: SegmentationNet, path: Path) -> TransferReport:
         if name in weights and weights[name].shape != tensor.shape
     }
     taken = tuple(name for name in own if name in weights and name not in differing)
-    if not taken:
+    if not any(name in taken for name, _ in model.named_parameters()):
         raise BadData(
             "No weight of the checkpoint {file} fits this network; it holds the architecture "
             "{architecture} with {levels} levels from {width} channels. Start from a run with the "

@@ -3,7 +3,7 @@
 Shapes: N images, C channels or logits, H height, W width.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -43,23 +43,26 @@ class Learner:
         """Compile the network at its first full batch; what follows is faster."""
         self._compiled = torch.compile(self.model.levels)
 
-    def learn(self, batches: Sequence[Batch], rate: float) -> Tensor:
+    def learn(self, batches: Iterable[Batch], num_images: int, rate: float) -> Tensor:
         """One step of the optimiser on the mean loss of some batches.
 
-        Gradients are accumulated over the batches, weighted by their images, so that several
-        small batches make the step of a large one.
+        Gradients are accumulated over the batches, weighted by their images: with a loss that is
+        a mean over pixels, such as cross-entropy, several small batches make the step of a large
+        one.
 
         Args:
+            batches: taken one after the other, so that only one needs memory.
+            num_images: in all of them.
             rate: learning rate.
 
         Returns:
-            The mean loss, a scalar on the device. Nothing here waits for the device.
+            The mean loss, a scalar on the device. Nothing here waits for the device but fp16 with
+            RMSprop, whose gradients are looked at on the host.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
-        num_images = sum(len(batch.images_NCHW) for batch in batches)
         mean_loss = torch.zeros((), device=self.compute.device)
         for batch in batches:
             share = len(batch.images_NCHW) / num_images

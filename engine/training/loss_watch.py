@@ -25,10 +25,11 @@ class LossWatch:
 
     Args:
         precision: how the loss was computed, for the diagnosis.
+        in_validation: the steps are those of a validation, which learns nothing.
     """
 
-    def __init__(self, precision: torch.dtype) -> None:
-        self._precision = precision
+    def __init__(self, precision: torch.dtype, *, in_validation: bool = False) -> None:
+        self._precision, self._in_validation = precision, in_validation
         self._steps: list[_Step] = []
         self._sum, self._num_images, self._num_steps = 0.0, 0, 0
         self._last: float | None = None
@@ -67,6 +68,15 @@ class LossWatch:
             self._last = loss
 
     def _diverged(self, loss: float, step: _Step) -> Diverged:
+        if self._in_validation:
+            return Diverged(
+                "The loss of the validation is no number ({loss}), at a learning rate of {rate:g} "
+                "in {precision}: the weights have outgrown it. Try a tenth of the learning rate, "
+                "or the precision fp32.",
+                loss=str(loss),
+                rate=step.rate,
+                precision=_short(self._precision),
+            )
         if self._last is None:
             return Diverged(
                 "The loss was no number ({loss}) from the first step on, at a learning rate of "

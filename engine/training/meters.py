@@ -1,9 +1,8 @@
 """What an epoch costs: memory, time spent waiting, how busy the GPU was."""
 
-import resource
-import sys
 import time
 
+import psutil
 import torch
 
 from engine.machine import GpuMeter
@@ -14,6 +13,10 @@ class Meters:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
+        self._peak_bytes = 0
+        if device.type == "cuda":
+            # What measuring beforehand took is no concern of the training.
+            torch.cuda.reset_peak_memory_stats(device)
         self._gpu = GpuMeter(device.index or 0) if device.type == "cuda" else None
         self.start()
 
@@ -32,9 +35,11 @@ class Meters:
         return None if self._gpu is None else self._gpu.read()
 
     def peak_memory_bytes(self) -> int:
-        """Most memory in use so far: of the GPU, or of this process on a CPU."""
+        """Most memory in use so far: of the GPU, or of this process on a CPU as seen when asked."""
         if self._device.type == "cuda":
-            return torch.cuda.max_memory_reserved(self._device)
-        # Linux counts in KiB, macOS in bytes.
-        unit = 1 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+            return torch.cuda.max_memory_allocated(self._device)
+        memory = psutil.Process().memory_info()
+        # Pages of mapped files, such as the samples, are the system's to take back.
+        own_bytes = memory.rss - getattr(memory, "shared", 0)
+        self._peak_bytes = max(self._peak_bytes, own_bytes)
+        return self._peak_bytes

@@ -5,6 +5,7 @@ training is the same whether it was measured or not.
 """
 
 import copy
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -23,6 +24,7 @@ from engine.models.compute import (
     environment,
     fastest_compute,
     free_memory,
+    memory_errors,
 )
 from engine.models.registry import SegmentationNet, build_model
 from engine.models.weights import transfer
@@ -31,15 +33,15 @@ from engine.training.augment import Batch
 from engine.training.data import TrainingData, View, class_weights, training_batch
 from engine.training.finder import RateCurve, find_rate
 from engine.training.learner import Learner
-from engine.training.losses import make_loss
+from engine.training.losses import Loss, make_loss
 from engine.training.sampling import TrainingSampler
 from engine.training.windows import Windows, open_windows
 
 _TIMED_STEPS = 2
-_OVERFIT_STEPS = 100
-_OVERFIT_SECONDS = 90.0
+_TRIAL_SECONDS = 90.0
+_OVERFIT_STEPS, _FEWEST_OVERFIT_STEPS = 100, 30
 _OVERFIT_SHARE = 0.5
-_RATE_STEPS = 60
+_RATE_STEPS, _FEWEST_RATE_STEPS = 60, 10
 _LOWEST_RATE, _HIGHEST_RATE = 1e-6, 1.0
 
 ShouldStop = Callable[[], bool]
@@ -58,9 +60,9 @@ class Speed:
     images_per_second: float
     steps_per_epoch: int
     seconds_per_epoch: float
-    """Training alone; validation comes on top."""
+    """The steps alone; cutting, augmentation and validation come on top."""
     total_seconds: float
-    """The time budget where one is set, else that of all epochs."""
+    """The time budget where one is set, else the steps of all epochs."""
     memory_bytes: int
     """Estimated need of the network, its gradients, its optimiser and one batch."""
     free_bytes: int
@@ -73,6 +75,7 @@ class Prepared:
     """A network ready to learn."""
 
     learner: Learner
+    """Not compiled."""
     windows: Windows
     """The samples, where the network is."""
     speed: Speed
@@ -100,6 +103,7 @@ def prepare(
     Raises:
         BadData: the checkpoint cannot be read.
         BadSetting: the device, or the encoder's weights, are not to be had.
+        OutOfMemory: a batch does not fit into the device's memory.
     """
     torch.manual_seed(config.schedule.seed)
     quick = choose_compute(config.compute)
@@ -107,9 +111,12 @@ def prepare(
     notes = [] if start_from is None else [transfer(model, start_from).note()]
     windows = open_windows(data.arrays, quick.device)
     batch = first_batches(config, data, windows, 1)[0]
-    with torch.random.fork_rng(_cuda_devices(quick.device)):
-        compute = _fastest(config, data, model, quick, batch)
-        seconds = _seconds_per_step(_copied_learner(config, data, model, compute), batch)
+    loss = _loss(config, data, quick.device)
+    with torch.random.fork_rng(_cuda_devices(quick.device)), memory_errors(quick.device):
+        compute = _fastest(config, loss, model, quick, batch)
+        trial = Learner(config, copy.deepcopy(model), loss, compute)
+        seconds = _seconds_per_step(trial, batch)
+        del trial
     speed = _speed(config, data, compute, seconds)
     if not speed.fits:
         notes.append(
@@ -119,9 +126,7 @@ def prepare(
                 {"need": speed.memory_bytes >> 20, "free": speed.free_bytes >> 20},
             )
         )
-    learner = _learner(config, data, model, compute)
-    if speed.compiled:
-        learner.compile()
+    learner = Learner(config, model, loss, compute)
     return Prepared(learner=learner, windows=windows, speed=speed, notes=tuple(notes))
 
 
@@ -142,9 +147,9 @@ class Overfit:
     """Whether a network can learn one batch by heart, which any that works can."""
 
     losses: list[float]
-    """Of each step."""
-    passed: bool
-    """The loss fell below half of the first."""
+    """Of each step, as long as they are numbers."""
+    passed: bool | None
+    """Whether the loss fell below half of the first; None where time was too short to tell."""
 
 
 def overfit_one_batch(learner: Learner, batch: Batch, should_stop: ShouldStop) -> Overfit:
@@ -154,18 +159,23 @@ def overfit_one_batch(learner: Learner, batch: Batch, should_stop: ShouldStop) -
         learner: changed by it.
     """
     started_at, losses = time.monotonic(), list[float]()
-    rate = learner.config.optimizer.learning_rate
-    while len(losses) < _OVERFIT_STEPS and time.monotonic() - started_at < _OVERFIT_SECONDS:
-        losses.append(learner.learn([batch], rate).item())
+    rate, num_images = learner.config.optimizer.learning_rate, len(batch.images_NCHW)
+    while len(losses) < _OVERFIT_STEPS and time.monotonic() - started_at < _TRIAL_SECONDS:
+        loss = learner.learn([batch], num_images, rate).item()
+        if not math.isfinite(loss):
+            return Overfit(losses=losses, passed=False)
+        losses.append(loss)
         if should_stop():
             break
-    return Overfit(losses=losses, passed=losses[-1] < _OVERFIT_SHARE * losses[0])
+    passed = losses[-1] < _OVERFIT_SHARE * losses[0]
+    is_told = passed or len(losses) >= _FEWEST_OVERFIT_STEPS
+    return Overfit(losses=losses, passed=passed if is_told else None)
 
 
 def find_learning_rate(
     learner: Learner, batches: Sequence[Batch], should_stop: ShouldStop
 ) -> RateCurve:
-    """Train at rising learning rates and see how the loss answers.
+    """Train at rising learning rates and see how the loss answers; in about 90 seconds.
 
     Args:
         learner: changed by it.
@@ -173,29 +183,31 @@ def find_learning_rate(
     """
     turns = cycle(batches)
 
-    def step(rate: float) -> float:
-        # A loss that is no number ends the search.
-        return float("nan") if should_stop() else learner.learn([next(turns)], rate).item()
+    def loss_at(rate: float) -> float:
+        batch = next(turns)
+        return learner.learn([batch], len(batch.images_NCHW), rate).item()
 
-    return find_rate(step, _LOWEST_RATE, _HIGHEST_RATE, _RATE_STEPS)
+    started_at = time.monotonic()
+    # A step at the lowest rate changes next to nothing, and tells how many there is time for.
+    loss_at(_LOWEST_RATE)
+    affordable = int(_TRIAL_SECONDS / (time.monotonic() - started_at))
+    num_steps = min(max(affordable, _FEWEST_RATE_STEPS), _RATE_STEPS)
+    # A loss that is no number ends the search.
+    return find_rate(
+        lambda rate: math.nan if should_stop() else loss_at(rate),
+        _LOWEST_RATE,
+        _HIGHEST_RATE,
+        num_steps,
+    )
 
 
-def _learner(
-    config: TrainConfig, data: TrainingData, model: SegmentationNet, compute: Compute
-) -> Learner:
+def _loss(config: TrainConfig, data: TrainingData, device: torch.device) -> Loss:
     weights = class_weights(config.loss, data)
-    weights_K = None if weights is None else torch.tensor(weights, device=compute.device)
-    return Learner(config, model, make_loss(config.loss, weights_K), compute)
-
-
-def _copied_learner(
-    config: TrainConfig, data: TrainingData, model: SegmentationNet, compute: Compute
-) -> Learner:
-    return _learner(config, data, copy.deepcopy(model), compute)
+    return make_loss(config.loss, None if weights is None else torch.tensor(weights, device=device))
 
 
 def _fastest(
-    config: TrainConfig, data: TrainingData, model: SegmentationNet, quick: Compute, batch: Batch
+    config: TrainConfig, loss: Loss, model: SegmentationNet, quick: Compute, batch: Batch
 ) -> Compute:
     """The precision, measured on one image where it may be chosen."""
     if config.compute.precision != "auto" or config.compute.deterministic:
@@ -203,8 +215,8 @@ def _fastest(
     one = batch.first(1)
 
     def make_step(compute: Compute) -> Callable[[], object]:
-        learner = _copied_learner(config, data, model, compute)
-        return lambda: learner.learn([one], config.optimizer.learning_rate)
+        learner = Learner(config, copy.deepcopy(model), loss, compute)
+        return lambda: learner.learn([one], 1, config.optimizer.learning_rate)
 
     return fastest_compute(quick, make_step)
 
@@ -214,7 +226,7 @@ def _seconds_per_step(learner: Learner, batch: Batch) -> float:
     rate, times = learner.config.optimizer.learning_rate, list[float]()
     for _ in range(1 + _TIMED_STEPS):
         started_at = time.perf_counter()
-        learner.learn([batch], rate).item()
+        learner.learn([batch], len(batch.images_NCHW), rate).item()
         times.append(time.perf_counter() - started_at)
     # The first one also chooses kernels and takes memory.
     return min(times[1:])
@@ -234,10 +246,12 @@ def _speed(
     )
     free = free_memory(compute.device)
     pays = compile_pays(seconds, total / seconds, compute.device)
+    # Whether it pays is measured, and may come out otherwise the next time.
+    wanted = pays and not config.compute.deterministic
     return Speed(
         device=str(environment(compute)["device"]),
         precision=str(compute.precision).removeprefix("torch."),
-        compiled=config.compute.compiled == "on" or (config.compute.compiled == "auto" and pays),
+        compiled=config.compute.compiled == "on" or (config.compute.compiled == "auto" and wanted),
         seconds_per_step=seconds,
         images_per_second=schedule.batch_size / seconds_per_batch,
         steps_per_epoch=per_epoch,

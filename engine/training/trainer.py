@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from engine.config import TrainConfig
+from engine.config import TrainConfig, with_changes
 from engine.errors import BadData
 from engine.events import EpochDone, EpochRecord, Event, Started, StepDone
 from engine.files import Files
 from engine.models import weights
-from engine.models.compute import Compute
+from engine.models.compute import Compute, memory_errors
 from engine.models.probabilities import class_probabilities, decide
 from engine.scores.rules import Summary
 from engine.training import checkpoint
@@ -32,6 +32,8 @@ from engine.training.validation import Tally
 from engine.training.windows import Cut, Prefetch
 
 log = logging.getLogger(__name__)
+
+_PRECISION_SETTINGS = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,10 +78,12 @@ def train(config: TrainConfig, data: TrainingData, context: TrainingContext) -> 
         BadData: a checkpoint to start or to go on from cannot be used.
         BadSetting: the device or the encoder's weights are not to be had.
         Diverged: the loss became infinite or undefined.
+        OutOfMemory: the training does not fit into the device's memory.
     """
     trainer = Trainer(config, data, context)
-    for _record in trainer.epochs():
-        pass
+    with memory_errors(trainer.learner.compute.device):
+        for _record in trainer.epochs():
+            pass
     return trainer.result()
 
 
@@ -118,8 +122,16 @@ class Trainer:
         self.config, self.data, self.context = config, data, context
         self.budget = Budget(config.schedule)
         self.view = View.of(config)
-        prepared = prepare(config, data, context.weights_folder, context.start_from)
+        last = context.resume_from and self._checked(checkpoint.load_state(context.resume_from))
+        prepared = (
+            prepare(_decided(config, last["compute"]), data)
+            if last
+            else prepare(config, data, context.weights_folder, context.start_from)
+        )
         self.learner, self.windows = prepared.learner, prepared.windows
+        self.compiled = prepared.speed.compiled
+        if self.compiled:
+            self.learner.compile()
         device = self.learner.compute.device
         self.sampler = TrainingSampler(data.arrays, data.train, data.background(), config)
         places, size = (
@@ -135,13 +147,14 @@ class Trainer:
         self.meters = Meters(device)
         self.standing = Standing()
         self.stopped = False
-        if context.resume_from is not None:
-            self._restore(checkpoint.load_state(context.resume_from))
+        if last:
+            self._restore(last)
         context.emit(Started(facts=prepared.facts, notes=prepared.notes))
 
     def epochs(self) -> Iterator[EpochRecord]:
         """Train epoch by epoch, to the end of the schedule, or until asked to stop."""
-        while self._progress() < 1:
+        # One epoch at least: a budget that measuring used up would leave nothing to keep.
+        while self.standing.epoch == 0 or self._progress() < 1:
             # Should the epoch be left half-done, it is drawn again from here, and the rest trained.
             epoch_began = self.sampler.state()
             self.meters.start()
@@ -196,7 +209,8 @@ class Trainer:
     def _step(self, group: Sequence[Cut], progress: float) -> Tensor:
         self.standing.learning_rate = self.schedule.rate(progress)
         return self.learner.learn(
-            [training_batch(cut, self.config, self.view, self.generator) for cut in group],
+            (training_batch(cut, self.config, self.view, self.generator) for cut in group),
+            _num_images(group),
             self.standing.learning_rate,
         )
 
@@ -234,7 +248,7 @@ class Trainer:
         order = {position: index for index, position in enumerate(self.data.val)}
         view, device = self.view, self.learner.compute.device
         tally = Tally(len(self.data.val), self.data.classes, device)
-        watch = LossWatch(self.learner.compute.precision)
+        watch = LossWatch(self.learner.compute.precision, in_validation=True)
         threshold = self.config.predict.threshold
         with Prefetch(self.windows, self.val_batches, view.target_px, view.context_px) as cuts:
             for cut in cuts:
@@ -263,6 +277,7 @@ class Trainer:
     def _save_last(self, sampler_state: Mapping[str, Any]) -> None:
         state = {
             "config": self.config.to_dict(),
+            "compute": self._compute_settings(),
             "standing": asdict(self.standing),
             "elapsed_seconds": self.budget.seconds(),
             "learner": self.learner.state(),
@@ -275,13 +290,23 @@ class Trainer:
         key = checkpoint.last_key(self.context.run_folder)
         checkpoint.save_state(self.context.files, key, state)
 
-    def _restore(self, state: Mapping[str, Any]) -> None:
-        """Go on where `_save_last` left off."""
+    def _checked(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
         if state["config"] != self.config.to_dict():
             raise BadData(
                 "The checkpoint belongs to a training with other settings, so this one cannot go "
                 "on from it. Start a new run from it instead (start_from)."
             )
+        return state
+
+    def _compute_settings(self) -> dict[str, str]:
+        """What was chosen by measuring, as settings."""
+        return {
+            "precision": _PRECISION_SETTINGS[self.learner.compute.precision],
+            "compiled": "on" if self.compiled else "off",
+        }
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        """Go on where `_save_last` left off."""
         self.standing = Standing(**state["standing"])
         self.budget.elapsed_seconds = state["elapsed_seconds"]
         self.learner.restore(state["learner"])
@@ -293,6 +318,11 @@ class Trainer:
 
     def _progress(self, of_epoch: float = 0.0) -> float:
         return self.budget.progress(self.standing.epoch + of_epoch)
+
+
+def _decided(config: TrainConfig, compute: Mapping[str, str]) -> TrainConfig:
+    """The settings with nothing left to measure or to fetch, for weights that are at hand."""
+    return with_changes(config, {**compute, "encoder_weights": "none"})
 
 
 def _groups(cuts: Iterable[Cut], size: int) -> Iterator[list[Cut]]:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from engine.scores.counts import IGNORED_INDEX, Counts
 from engine.scores.rules import ClassRow, Summary, summarize
+from engine.training.augment.batch import to_device
 
 
 class Tally:
@@ -32,7 +33,7 @@ class Tally:
         Args:
             images: which image each window belongs to, from 0.
         """
-        index = torch.tensor(images).to(self._counts.device, non_blocking=True)
+        index = to_device(torch.tensor(images), self._counts.device)
         counts = count_batch(truth_NHW, prediction_NHW, len(self.classes))
         self._counts.index_add_(0, index, counts)
 

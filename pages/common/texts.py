@@ -266,8 +266,9 @@ def training_size_note(size_px: int, *, is_patches: bool = False) -> str:
     """What tells the numbers of an epoch from final scores."""
     if is_patches:
         return _(
-            "Validation numbers of an epoch are computed on patches of {size}×{size} px; the "
-            "scores of the images on whole images."
+            "Validation numbers of an epoch are computed in windows of {size}×{size} px and summed "
+            "for each image; the scores of the images on each image as a whole, averaged as the "
+            "settings say."
         ).format(size=size_px)
     return _(
         "Validation numbers of an epoch are computed at training size ({size}×{size} px); the "

@@ -82,7 +82,9 @@ def test_recipe_that_nobody_chose_is_auto_and_says_why_it_chose_what(toy, capsys
     assert {"view=resized", "image_size_px=64"} <= set(settings.split(", "))
     assert reason == str(run.reasons["image_size_px"])
     [line] = [line for line in said if "augment" in line]
-    assert line == "augment=strong: 2 training samples: strong augmentation."
+    assert line == (
+        "augment=medium: Each of the 2 training samples is shown 3000 times: medium augmentation."
+    )
     assert not any("width=" in line for line in said)
     assert "width" not in run.reasons
 

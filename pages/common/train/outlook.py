@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from engine.config import TrainConfig, doubtful_settings, ignored_settings, steps_per_epoch
-from engine.config.rates import preview
+from engine.config import TrainConfig, doubtful_settings, ignored_settings, preview, steps_per_epoch
 from engine.datasets.splits import leaks
 from engine.errors import Refused, WorkbenchError
 from engine.jobs import queue

@@ -23,7 +23,7 @@ def pictures(form: Form, job: Job, found: Mapping[str, Any]) -> None:
     for files, weight in zip(found["files"], weights, strict=True):
         cells = [_picture(job, files[0], _("as it is"))]
         cells += [_picture(job, file, _("changed")) for file in files[1:]]
-        cells += [_picture(job, weight, _("border weights"))] if weight else []
+        cells += [_picture(job, weight, _("weights in the loss"))] if weight else []
         rows.append("".join(cells))
     columns = max(len(files) for files in found["files"]) + bool(found["weights"])
     st.html(
@@ -38,11 +38,15 @@ def pictures(form: Form, job: Job, found: Mapping[str, Any]) -> None:
 def speed(form: Form, job: Job, found: Mapping[str, Any]) -> None:
     """How long it will take, and whether it fits."""
     with st.container(horizontal=True):
-        st.metric(_("Whole training"), formats.duration(found["total_seconds"]))
+        st.metric(
+            _("Whole training"),
+            formats.duration(found["total_seconds"]),
+            help=_("The time budget or, without one, the training steps alone."),
+        )
         st.metric(
             _("An epoch"),
             formats.duration(found["seconds_per_epoch"]),
-            help=_("Without validation."),
+            help=_("The training steps alone: without augmentation and validation."),
         )
         st.metric(_("Images per second"), f"{found['images_per_second']:.3g}")
         st.metric(_("Memory"), formats.file_size(found["memory_bytes"]), help=_("Estimated."))
@@ -66,6 +70,14 @@ def overfit(form: Form, job: Job, found: Mapping[str, Any]) -> None:
         st.markdown(
             _(":green[:material/check_circle:] The network learned the batch by heart: it can ")
             + _("learn these masks.")
+        )
+    elif found["passed"] is None:
+        st.info(
+            _(
+                "Only {num} steps fit into the time of the trial, too few to tell. Try a smaller "
+                "batch or smaller images."
+            ).format(num=len(found["losses"])),
+            icon=":material/info:",
         )
     else:
         st.warning(

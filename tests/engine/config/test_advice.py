@@ -22,9 +22,7 @@ PROFILE = DatasetProfile(
     class_names=("background", "cell"),
     background=(True, False),
     class_share=(0.7, 0.3),
-    empty_share=0.1,
     sides_px=(200.0, 256.0, 300.0),
-    shortest_px=180,
     object_px=30.0,
 )
 

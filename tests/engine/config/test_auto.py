@@ -26,9 +26,7 @@ PROFILE = DatasetProfile(
     class_names=("background", "cell"),
     background=(True, False),
     class_share=(0.7, 0.3),
-    empty_share=0.1,
     sides_px=(200.0, 256.0, 300.0),
-    shortest_px=180,
     object_px=30.0,
 )
 CPU = Machine(
@@ -53,7 +51,6 @@ def test_every_dataset_gets_settings_that_can_be_used(machine, num_train, sides,
         PROFILE,
         num_train=num_train,
         sides_px=sides,
-        shortest_px=round(sides[0]),
         object_px=object_px,
     )
     proposed = propose("auto", profile, machine)
@@ -89,14 +86,41 @@ def test_other_recipes_are_the_same_for_all_datasets(name):
 def test_what_a_person_decided_is_kept_and_needs_no_reason(name):
     proposed = propose("auto", PROFILE, CPU, {name: "7"})
     assert proposed.config.model.width == 7
-    assert "width" not in proposed.reasons
-    assert "num_levels" in proposed.reasons
+    # The reason for levels tells of sixteen channels, which are not there.
+    assert not {"width", "num_levels"} & proposed.reasons.keys()
+    assert "batch_size" in proposed.reasons
 
 
 def test_preset_that_a_person_decided_is_kept_whole():
     proposed = propose("auto", PROFILE, CPU, {"augment": "none"})
     assert proposed.config.augment == AUGMENT_PRESETS["none"]
     assert not proposed.reasons.keys() & set(type(proposed.config.augment).model_fields)
+
+
+def test_batch_is_halved_until_the_memory_holds_it():
+    def needed(config):
+        return config.schedule.batch_size * 10 * 2**30
+
+    small = dataclasses.replace(GPU, memory_bytes=50 * 2**30)
+    proposed = propose("auto", PROFILE, small, None, needed)
+    assert proposed.config.schedule.batch_size == 4
+    assert "MiB" in str(proposed.reasons["batch_size"])
+    # Half the batch makes twice the steps of an epoch.
+    assert propose("auto", PROFILE, GPU).config.schedule.batch_size == 16
+
+
+def test_pretrained_encoder_is_taken_where_its_weights_are_at_hand():
+    colour = dataclasses.replace(PROFILE, num_channels=3)
+    equipped = dataclasses.replace(GPU, weights={"resnet34": "resnet34.safetensors"})
+    chosen = propose("auto", colour, equipped)
+    assert (chosen.config.model.architecture, chosen.config.model.encoder) == (
+        "encoder_unet",
+        "resnet34",
+    )
+    assert "encoder" in chosen.reasons
+    grey = dataclasses.replace(PROFILE, num_channels=1)
+    assert propose("auto", grey, equipped).config.model.architecture == "unet"
+    assert propose("auto", colour, GPU).config.model.architecture == "unet"
 
 
 def test_wish_that_cannot_be_granted_is_refused():
@@ -128,7 +152,7 @@ def test_rare_class_is_looked_for_in_patches():
 def test_images_that_are_shown_more_often_are_changed_more():
     strengths = [
         propose("auto", dataclasses.replace(PROFILE, num_train=num), CPU).config.augment
-        for num in (3, 50, 20_000)
+        for num in (1, 15, 20_000)
     ]
     assert strengths == [AUGMENT_PRESETS[name] for name in ("strong", "medium", "light")]
 

@@ -291,10 +291,6 @@ def test_configs_cannot_be_changed_in_place():
         ({"kernel_size": 4}, r"\(kernel_size\) is 4; it must be odd.* Choose 3 or 5"),
         ({"padding": "none"}, "256 px does not pass through 4 levels.* Choose 252 or 260 px"),
         ({"class_weighting": "given"}, "given, but there are none. Set Given class weights"),
-        (
-            {"architecture": "fpn", "color": "grey", "encoder_weights": "imagenet"},
-            "need three colour channels, and Colour channels .color. is grey. Choose rgb",
-        ),
         ({"architecture": "fpn", "deep_supervision": True}, "needs the architecture unet with"),
         (
             {"padding": "none", "image_size_px": 252, "deep_supervision": True},

@@ -67,9 +67,7 @@ def test_profile_counts_classes_and_objects_of_training_samples_and_sizes_of_all
     assert profile.class_share == (1200 / 1400, 180 / 1400, 20 / 1400)
     assert profile.foreground_share == pytest.approx(200 / 1400)
     assert profile.rarest == 2
-    assert profile.empty_share == 1 / 3
     assert profile.sides_px == (4, 20, 100)
-    assert profile.shortest_px == 2
     # 50 px in 2 objects and 150 px in 6 are √25 and √25; the empty sample has no say.
     assert profile.object_px == 5
 
@@ -95,12 +93,10 @@ def test_object_of_unknown_size_is_none(facts):
     row = (10, 10, (40, 60), facts)
     profile = profile_of(dataset(2), samples(row), {"train": [0], "val": [], "test": []})
     assert profile.object_px is None
-    assert profile.empty_share == 0
 
 
 def test_samples_whose_pixels_are_all_ignored_have_no_shares():
     row = (10, 10, (0, 0), {})
     profile = profile_of(dataset(2), samples(row), {"train": [0], "val": [], "test": []})
     assert profile.class_share == (0, 0)
-    assert profile.empty_share == 1
     assert not any(math.isnan(value) for value in profile.sides_px)
