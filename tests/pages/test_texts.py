@@ -303,5 +303,5 @@ def test_precision_is_named_as_in_the_settings(name, expected):
 def test_numbers_of_patches_are_told_from_those_of_whole_images():
     whole, patches = texts.training_size_note(256), texts.training_size_note(256, is_patches=True)
     assert "256×256 px" in whole and "256×256 px" in patches
-    assert "patches" in patches
+    assert "windows" in patches and "windows" not in whole
     assert "patches" not in whole

@@ -139,6 +139,14 @@ def test_without_a_suggestion_there_is_nothing_to_use(open_page, tried):
     assert "train_use_rate" not in buttons(page)
 
 
+def test_overfit_with_too_few_steps_is_told_from_one_that_failed(open_page, tried):
+    result = {"overfit": {"losses": [0.7, 0.69], "passed": None}}
+    page = open_page("train.py", recipe="quick", trial=tried(result))
+    assert not page.exception
+    assert "Only 2 steps fit into the time of the trial" in words(page)
+    assert "hardly fell" not in words(page)
+
+
 @pytest.mark.parametrize("passed", [True, False])
 def test_overfit_says_whether_the_network_can_learn(open_page, tried, passed):
     result = {"overfit": {"losses": [0.7, 0.2, 0.1], "passed": passed}}
@@ -147,13 +155,6 @@ def test_overfit_says_whether_the_network_can_learn(open_page, tried, passed):
     assert ("learned the batch by heart" in words(page)) == passed
     assert ("hardly fell" in words(page)) != passed
     assert [line["name"] for line in figures(page)["train_overfit"]["data"]] == ["loss"]
-
-
-def test_dice_of_an_overfit_is_drawn_where_it_was_measured(open_page, tried):
-    result = {"overfit": {"losses": [0.7, 0.1], "dice": [0.2, 0.9], "passed": True}}
-    page = open_page("train.py", recipe="quick", trial=tried(result))
-    lines = figures(page)["train_overfit"]["data"]
-    assert [line["name"] for line in lines] == ["loss", "Dice"]
 
 
 def test_pictures_stand_in_rows_original_first(open_page, tried):
@@ -167,7 +168,7 @@ def test_pictures_stand_in_rows_original_first(open_page, tried):
     places = [shown.index(f"/api/media/preflights/{job_id}/pictures/{name}") for name in order]
     assert places == sorted(places)
     assert shown.count("<img") == 6
-    assert "border weights" in shown
+    assert "weights in the loss" in shown
 
 
 def test_pictures_without_weights_have_no_place_for_them(open_page, tried):
@@ -175,7 +176,7 @@ def test_pictures_without_weights_have_no_place_for_them(open_page, tried):
     page = open_page("train.py", recipe="quick", trial=job_id)
     assert not page.exception
     assert html_of(page).count("<img") == 2
-    assert "border weights" not in html_of(page)
+    assert "weights in the loss" not in html_of(page)
 
 
 def test_failed_trial_says_why(open_page, tried):
