@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 import psutil
 
+from benchmarks.training import TWO_CLASSES
 from engine.config import recipe, with_changes
-from engine.datasets.cache import Arrays
+from engine.datasets.arrays import Arrays
 from engine.events import Event, StepDone
 from engine.files import Files
-from engine.store.datasets import ClassEntry
 from engine.training.data import TrainingData
 from engine.training.trainer import TrainingContext, train
 
@@ -59,11 +59,7 @@ def train_some(arrays: Arrays, home: Path, device: str, num_steps: int) -> float
             times.append(time.perf_counter())
 
     num = len(arrays.heights_N)
-    classes = [
-        ClassEntry(index=i, name=str(i), color="#000000", background=i == 0, source_value=i)
-        for i in range(2)
-    ]
-    data = TrainingData(arrays=arrays, train=range(num), val=[0], classes=classes)
+    data = TrainingData(arrays=arrays, train=range(num), val=[0], classes=TWO_CLASSES)
     context = TrainingContext(
         files=Files(home),
         run_folder="runs/benchmark",

@@ -27,7 +27,7 @@ from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from benchmarks.training import TrainedRun, toy_home
+from benchmarks.training import TrainedRun, write_pairs
 from engine.config import recipe, with_changes
 from engine.models.arithmetic import describe
 from engine.models.registry import build_model
@@ -111,10 +111,12 @@ def measure(device_name: str, num_images: int, num_rounds: int) -> dict[str, Any
     """Time both, by turns."""
     device = torch.device(device_name)
     with tempfile.TemporaryDirectory() as folder:
-        home = toy_home(Path(folder), num_images)
-        naive = naive_epochs(home.stored, device)
+        pairs_folder = Path(folder) / "pairs"
+        pairs_folder.mkdir()
+        write_pairs(pairs_folder, num_images)
+        naive = naive_epochs(pairs_folder, device)
         config = with_changes(recipe("tutorial"), {"device": device_name, "epochs": num_rounds + 1})
-        engine = TrainedRun(home, config)
+        engine = TrainedRun(pairs_folder, Path(folder) / "home", config)
         roof = convolution_roof(device)
         engine.epoch(), naive()  # what is set up once: kernels, memory, the page cache
         pairs = [(naive(), engine.epoch()) for _ in range(num_rounds)]

@@ -1,57 +1,78 @@
-"""What the training benchmarks share: a home with made-up images, and a training driven by hand."""
+"""What the training benchmarks share: made-up images, and a training driven by hand.
 
+Needs no database, so that it runs where only PyTorch is installed.
+"""
+
+import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
 
 from engine.config import TrainConfig, output_size
-from engine.datasets.cache import Arrays, training_arrays
-from engine.datasets.importer import import_dataset
+from engine.datasets.arrays import Arrays, resized_image, resized_mask, with_channels
 from engine.datasets.toy import write_toy_zip
 from engine.events import EpochRecord, Event, Started
 from engine.files import Files
-from engine.settings import Settings
-from engine.store import datasets
-from engine.store.datasets import Dataset
 from engine.training.data import TrainingData
 from engine.training.trainer import Trainer, TrainingContext
-from engine.workbench import open_workbench
 
 
-@dataclass(frozen=True, slots=True)
-class ToyHome:
-    """A home with one dataset of made-up images."""
+class Class(NamedTuple):
+    """A row of a class table."""
 
-    folder: Path
-    dataset: Dataset
-
-    @property
-    def stored(self) -> Path:
-        """The dataset's folder."""
-        return self.folder / "datasets" / self.dataset.id
+    index: int
+    background: bool
 
 
-def toy_home(folder: Path, num_images: int, size_px: int = 512) -> ToyHome:
-    """Import so many images of ellipses."""
+TWO_CLASSES = (Class(0, True), Class(1, False))
+
+
+def write_pairs(folder: Path, num_images: int, size_px: int = 512) -> None:
+    """Write `images/000.png` and `masks/000.png`, …: circles on noise."""
     archive = folder / "toy.zip"
     write_toy_zip(archive, num_samples=num_images, size_px=size_px, rectangles=False)
-    workbench = open_workbench(Settings.for_home(folder / "home"))
-    dataset = import_dataset(workbench, archive, name="benchmark", actor="benchmark")
-    workbench.close()
-    return ToyHome(folder / "home", dataset)
+    with zipfile.ZipFile(archive) as file:
+        file.extractall(folder)
+    archive.unlink()
+
+
+def arrays_of(folder: Path, config: TrainConfig) -> Arrays:
+    """The pairs of a folder, resized as these settings want them."""
+    size_px = output_size(config.model, config.images.image_size_px)
+    channels = config.images.num_channels(of_dataset=1)
+    images, masks = [], []
+    for path in sorted((folder / "images").iterdir()):
+        image = np.asarray(Image.open(path))
+        mask = np.asarray(Image.open(folder / "masks" / path.name))
+        images.append(with_channels(resized_image(image, size_px, channels), channels))
+        masks.append(resized_mask(mask, size_px))
+    sizes_N = np.full(len(images), size_px)
+    return Arrays(
+        images=np.stack(images).ravel(),
+        masks=np.stack(masks).ravel(),
+        heights_N=sizes_N,
+        widths_N=sizes_N,
+        num_channels=channels,
+    )
 
 
 class TrainedRun:
-    """A training on all images of a home, epoch by epoch."""
+    """A training on all pairs of a folder, epoch by epoch.
 
-    def __init__(self, home: ToyHome, config: TrainConfig) -> None:
-        arrays = arrays_of(home, config)
-        num_images = len(arrays.heights_N)
+    Args:
+        home: where checkpoints go.
+    """
+
+    def __init__(self, folder: Path, home: Path, config: TrainConfig) -> None:
+        arrays = arrays_of(folder, config)
         data = TrainingData(
-            arrays=arrays, train=range(num_images), val=[0], classes=home.dataset.classes
+            arrays=arrays, train=range(len(arrays.heights_N)), val=[0], classes=TWO_CLASSES
         )
         context = TrainingContext(
-            files=Files(home.folder),
+            files=Files(home),
             run_folder="runs/benchmark",
             emit=self._note,
             should_stop=lambda: False,
@@ -67,22 +88,9 @@ class TrainedRun:
 
     @property
     def data_wait_share(self) -> float:
-        """Share of the last epoch in which the device waited for images."""
+        """Share of the last epoch in which the training waited for windows."""
         return self.records[-1].data_wait_share or 0.0
 
     def _note(self, event: Event) -> None:
         if isinstance(event, Started):
             self.precision = str(event.facts["speed"]["precision"])
-
-
-def arrays_of(home: ToyHome, config: TrainConfig) -> Arrays:
-    """The home's images as these settings want them."""
-    workbench = open_workbench(Settings.for_home(home.folder))
-    samples = datasets.samples(workbench.database, home.dataset.id)
-    target_px = output_size(config.model, config.images.image_size_px)
-    assert target_px is not None
-    arrays = training_arrays(
-        workbench.files, home.dataset, samples, config.images, target_px=target_px
-    )
-    workbench.close()
-    return arrays

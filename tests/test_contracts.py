@@ -216,6 +216,20 @@ def test_starting_loads_no_torch(names, tmp_path):
     assert ended.stdout.splitlines()[-1] == "[]"
 
 
+def test_networks_are_trained_and_used_without_a_database_and_a_server(tmp_path):
+    ended = subprocess.run(
+        [sys.executable, "-c", _PRINT_HEAVY, "sqlalchemy,alembic,streamlit,starlette",
+         "engine.training.trainer", "engine.inference.predictor"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines()[-1] == "[]"
+
+
 def test_engine_states_its_import_law():
     text = (ROOT / "engine" / "README.md").read_text()
     assert len(text.splitlines()) <= 20

@@ -56,30 +56,6 @@ def border_map(
     return np.where(is_background, np.rint(_LEVELS * exponential), 0).astype(np.uint8)
 
 
-def weight_map(
-    mask_HW: NDArray[np.uint8],
-    background: Collection[int],
-    class_weights_K: Sequence[float] | None,
-    border_weight: float,
-    sigma_px: float,
-) -> NDArray[np.float32]:
-    """The weight of each pixel in the loss, w(x) = w_c(x) + w0 · border(x); 0 where ignored.
-
-    Args:
-        mask_HW: class indices, 255 = ignored.
-        background: indices of the classes that are background.
-        class_weights_K: by class index; None: all classes have 1.
-        border_weight: w0.
-        sigma_px: σ, in pixels of the mask.
-    """
-    weights_by_value = np.ones(IGNORED_INDEX + 1, np.float32)
-    if class_weights_K is not None:
-        weights_by_value[: len(class_weights_K)] = class_weights_K
-    weights_by_value[IGNORED_INDEX] = 0
-    border_HW = border_map(mask_HW, background, sigma_px).astype(np.float32)
-    return weights_by_value[mask_HW] + np.float32(border_weight / _LEVELS) * border_HW
-
-
 def _label_objects(
     mask_HW: NDArray[np.uint8], background: Collection[int]
 ) -> tuple[NDArray[np.int32], int]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from engine.config import TrainConfig, is_unpadded
-from engine.datasets.cache import resized_image, with_channels
+from engine.datasets.arrays import resized_image, with_channels
 from engine.inference.averaging import Frame, averaged, margin_px
 from engine.inference.tiles import RESIDENT_BYTES, mirrored, place_tiles, predict_tiles
 from engine.models.compute import Compute

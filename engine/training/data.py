@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from engine.config import LossConfig, TrainConfig, output_size
-from engine.datasets.cache import Arrays
+from engine.datasets.arrays import Arrays
 from engine.models.probabilities import normalize, to_input
 from engine.scores.counts import IGNORED_INDEX
 from engine.scores.rules import ClassRow

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from engine.config import AugmentConfig, TrainConfig
-from engine.datasets.cache import Arrays, Pixels
+from engine.datasets.arrays import Arrays, Pixels
 from engine.models.probabilities import to_input
 from engine.scores.counts import IGNORED_INDEX
 from engine.training.augment import Batch, augment

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.config import TrainConfig, output_size
-from engine.datasets.cache import Arrays
+from engine.datasets.arrays import Arrays
 from engine.scores.counts import IGNORED_INDEX
 from engine.training.windows import Region, WindowPlace
 

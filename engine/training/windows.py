@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.datasets.cache import Arrays, Pixels
+from engine.datasets.arrays import Arrays, Pixels
 from engine.scores.counts import IGNORED_INDEX
 
 _RESIDENT_SHARE = 0.3

@@ -13,7 +13,8 @@ from PIL import Image
 
 from engine.config import ImageConfig
 from engine.datasets import cache
-from engine.datasets.cache import Arrays, load_pair, training_arrays
+from engine.datasets.arrays import Arrays
+from engine.datasets.cache import load_pair, training_arrays
 from engine.datasets.importer import import_dataset
 from engine.datasets.weight_maps import border_map
 from engine.errors import BadData, Refused

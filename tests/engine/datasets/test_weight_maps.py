@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from engine.datasets.weight_maps import border_map, weight_map
+from engine.datasets.weight_maps import border_map
 from engine.scores.counts import IGNORED_INDEX
 
 BACKGROUND = frozenset({0})
@@ -123,15 +123,3 @@ def test_turning_a_mask_turns_its_border():
     mask = blobs(5)
     turned = border_map(np.rot90(mask).copy(), BACKGROUND, 5.0)
     assert np.array_equal(turned, np.rot90(border_map(mask, BACKGROUND, 5.0)))
-
-
-def test_weight_map_adds_the_border_to_the_weight_of_the_class():
-    mask = np.array([[1, 0, 1, IGNORED_INDEX]], np.uint8)
-    weights = weight_map(mask, BACKGROUND, [0.5, 3.0], border_weight=10.0, sigma_px=5.0)
-    assert weights.dtype == np.float32
-    np.testing.assert_allclose(weights, [[3.0, 0.5 + 10 * 235 / 255, 3.0, 0.0]], rtol=1e-6)
-
-
-def test_weight_map_without_any_weights_is_one_where_pixels_count():
-    mask = np.array([[1, 0, 1, IGNORED_INDEX]], np.uint8)
-    assert weight_map(mask, BACKGROUND, None, 0.0, 5.0).tolist() == [[1, 1, 1, 0]]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from engine.config import TrainConfig, recipe, with_changes
-from engine.datasets.cache import Arrays
+from engine.datasets.arrays import Arrays
 from engine.events import EpochDone, EpochRecord, Event
 from engine.files import Files
 from engine.store.datasets import ClassEntry

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from engine.config import LossConfig
-from engine.datasets.weight_maps import border_map, weight_map
+from engine.datasets.weight_maps import border_map
 from engine.errors import BadSetting
 from engine.scores.counts import IGNORED_INDEX
 from engine.training.losses import balanced_weights, deep_loss, make_loss
@@ -200,8 +200,8 @@ def test_weights_of_1_change_nothing(name, num_logits, generator):
     assert torch.equal(make_loss(LossConfig(loss=name), ones)(logits, masks, borders), plain)
 
 
-def test_weights_in_the_loss_are_those_of_the_weight_map(generator):
-    """What a person is shown before training is what the training weighs with."""
+def test_weights_in_the_loss_are_those_of_the_paper(generator):
+    """w(x) = w_c(x) + w0 · border(x), equation 2 of arXiv 1505.04597; ignored pixels have none."""
     masks = (torch.rand(1, 24, 24, generator=generator) < 0.05).to(torch.uint8)
     masks[0, :3] = IGNORED_INDEX
     logits = torch.randn(1, 1, 24, 24, generator=generator)
@@ -210,10 +210,11 @@ def test_weights_in_the_loss_are_those_of_the_weight_map(generator):
         class_weighting="given", class_weights=(0.5, 4.0), border_weight=10, border_sigma_px=3
     )
     borders = torch.tensor(border_map(masks[0].numpy(), background, 3.0)).float()[None] / 255
-    shown = torch.tensor(weight_map(masks[0].numpy(), background, weights, 10.0, 3.0))[None]
-    assert shown.max() > 4.5
+    of_class = torch.tensor(weights)[masks.long().clamp(max=1)]
+    wanted = (of_class + 10 * borders) * (masks != IGNORED_INDEX)
+    assert wanted.max() > 4.5
     value = make_loss(config, torch.tensor(weights))(logits, masks, borders)
-    assert torch.allclose(value, cross_entropy(logits, masks, shown))
+    assert torch.allclose(value, cross_entropy(logits, masks, wanted))
 
 
 @pytest.mark.parametrize("num_logits", [1, 4])

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from engine.config import ImageConfig, ModelConfig, ScheduleConfig, TrainConfig
-from engine.datasets.cache import Arrays
+from engine.datasets.arrays import Arrays
 from engine.training import sampling
 from engine.training.sampling import TrainingSampler, val_places
 from engine.training.windows import HostWindows, WindowPlace

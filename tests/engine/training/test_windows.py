@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.datasets.cache import Arrays
+from engine.datasets.arrays import Arrays
 from engine.training.windows import (
     DeviceWindows,
     HostWindows,
