@@ -4,6 +4,7 @@ The rules are few and say what they look at. They were chosen by measurement on 
 `docs/results.md`.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,17 +18,18 @@ from engine.notes import Note
 
 _CPU_SIDE_PX = 256
 _GPU_SIDE_PX = 512
-_LARGEST_SHRINKAGE = 2.0
-"""Images that would shrink by more lose what is small in them. Membranes five pixels wide lose
-nothing by being halved, and a whole image teaches more in the same time than a quarter of it."""
+_LARGEST_SHRINKAGE = 1.4
+"""Images that would shrink by more lose what is small in them."""
 _LARGE_OBJECT_PX = 48
 """Objects of this diameter, once shrunk, have kept their shape."""
 _OFTEN, _SELDOM = 3000, 300
 """Showing a sample so often, it must be changed much to stay new; so seldom, hardly."""
 _CPU_BATCH, _GPU_BATCH = 4, 16
 _CPU_STEPS, _GPU_STEPS = 1500, 10_000
-_STEPS_PER_EPOCH = 100
-"""Fewer steps between two validations would spend the time on validating."""
+_TRAINED_PER_VALIDATED = 5
+"""Windows that are trained on for each that validates, which costs a third as much."""
+_FEWEST_STEPS = 10
+"""Of an epoch, between which a checkpoint is written."""
 _MOST_PASSES = 1000
 _MEMORY_SHARE = 0.8
 """Of the memory that a training may need by estimate."""
@@ -258,8 +260,15 @@ def _augmentation(config: TrainConfig, profile: DatasetProfile, machine: Machine
 
 def _length(config: TrainConfig, profile: DatasetProfile, machine: Machine) -> Choice:
     images_per_step = config.schedule.batch_size * config.optimizer.accumulation
-    passes = max(1, round(_STEPS_PER_EPOCH * images_per_step / profile.num_train))
-    passes = min(passes, _MOST_PASSES)
+    in_patches = config.images.view == "patches"
+    windows_per_image = (
+        math.ceil(profile.sides_px[1] / config.images.image_size_px) ** 2 if in_patches else 1
+    )
+    num_images = max(
+        _TRAINED_PER_VALIDATED * profile.num_val * windows_per_image,
+        _FEWEST_STEPS * images_per_step,
+    )
+    passes = min(max(1, math.ceil(num_images / profile.num_train)), _MOST_PASSES)
     per_epoch = max(1, -(-profile.num_train * passes // images_per_step))
     num_steps = _GPU_STEPS if machine.device == "cuda" else _CPU_STEPS
     epochs = max(10, round(num_steps / per_epoch))

@@ -164,8 +164,18 @@ def test_few_images_are_passed_often_so_that_validation_does_not_take_the_time(m
         profile = dataclasses.replace(PROFILE, num_train=num_train)
         config = propose("auto", profile, machine).config
         steps.append(steps_per_epoch(config, num_train))
-    # Half of the aim at the least, as passes are whole.
-    assert min(steps) >= 15
+    assert min(steps) >= 10
+    assert max(steps) > 1000
+
+
+def test_epoch_of_patches_is_longer_as_more_windows_validate():
+    large = dataclasses.replace(PROFILE, num_train=24, num_val=6, sides_px=(1000.0, 1024.0, 1100.0))
+    patches = propose("auto", large, CPU).config
+    whole = propose("auto", dataclasses.replace(large, object_px=900.0), CPU).config
+    assert (patches.images.view, whole.images.view) == ("patches", "resized")
+    # Six images of 4 × 4 windows validate, five times as many are trained on.
+    assert patches.images.passes_per_epoch == 20
+    assert whole.images.passes_per_epoch == 2
 
 
 def test_gpu_gets_a_wider_network_and_larger_batches():
