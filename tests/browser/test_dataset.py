@@ -175,7 +175,12 @@ def test_leak_is_seen_training_is_refused_and_one_click_fixes_it(
     page.wait_for_url("**/train?*")
     settled(page)
     expect(page.get_by_test_id("stAlert").filter(has_text="copies")).to_have_count(0)
-    for label, value in {"Image size": "64", "Levels": "2", "Width": "4", "Epochs": "1"}.items():
+    for part, label, value in (
+        ("Images", "Image size", "64"),
+        ("Network", "Width", "4"),
+        ("Schedule", "Epochs", "1"),
+    ):
+        page.get_by_text(part, exact=True).click()
         field = page.get_by_label(label, exact=True)
         field.fill(value)
         field.press("Tab")
