@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from engine.commands.shared import ACTOR, error_text, fitted, opened, say
+from engine.commands.shared import ACTOR, error_text, explain, fitted, opened, say
 from engine.errors import Refused
 from engine.jobs.daemon import ensure_worker
 from engine.jobs.queue import stop_preflight, submit_preflight
@@ -39,10 +39,11 @@ def preflight(settings: Settings, options: argparse.Namespace) -> int:
     want = [name for name, is_wanted in wanted.items() if is_wanted]
     with opened(settings) as workbench:
         dataset = datasets.find(workbench.database, options.dataset)
-        chosen = fitted(workbench, dataset, options.recipe, options.set).config
-        job = _followed(
-            workbench, submit_preflight(workbench, dataset.id, chosen, want, actor=ACTOR)
-        )
+        proposed = fitted(workbench, dataset, options.recipe, options.set)
+        chosen = proposed.config
+        job_id = submit_preflight(workbench, dataset.id, chosen, want, actor=ACTOR)
+        explain(workbench, dataset, proposed)
+        job = _followed(workbench, job_id)
         report: Report = dict(job.result or {})
         if "pictures" in report:
             report["pictures"] = _fetched(workbench, job.id, options.out)

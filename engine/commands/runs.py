@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from engine.commands.shared import ACTOR, error_text, fitted, opened, say
+from engine.commands.shared import ACTOR, error_text, explain, fitted, opened, say
 from engine.errors import NotFound
 from engine.events import EpochRecord
 from engine.jobs.daemon import detach, ensure_worker
@@ -42,6 +42,7 @@ def train(settings: Settings, options: argparse.Namespace) -> int:
             name=options.name,
             actor=ACTOR,
         )
+        explain(workbench, dataset, chosen)
         if options.wait:
             _follow(workbench, run_id)
         run = runs.get(workbench.database, run_id)

@@ -54,19 +54,21 @@ def assignments(texts: list[str]) -> dict[str, str]:
 def fitted(workbench: Workbench, dataset: Dataset, recipe: str, texts: list[str]) -> Proposal:
     """The settings that `--recipe` and `--set` mean for a dataset.
 
-    Says why those that were fitted have their values, and which are in vain or doubtful.
-
     Raises:
         BadData: the dataset is too small to be split.
         BadSetting: there is no such recipe or setting, or a value cannot be used.
     """
     samples = datasets.samples(workbench.database, dataset.id)
-    proposed = proposal(workbench, dataset, samples, recipe, assignments(texts))
+    return proposal(workbench, dataset, samples, recipe, assignments(texts))
+
+
+def explain(workbench: Workbench, dataset: Dataset, proposed: Proposal) -> None:
+    """Say why settings have their values, and which are in vain or doubtful."""
+    samples = datasets.samples(workbench.database, dataset.id)
     for line in _reason_lines(proposed.config, proposed.reasons):
         say(line)
     for note in _warnings(proposed.config, dataset, samples):
         say(str(note))
-    return proposed
 
 
 def _reason_lines(config: TrainConfig, reasons: Mapping[str, Note]) -> Iterator[str]:

@@ -96,7 +96,7 @@ def test_file_that_is_not_there_is_refused_by_name(refused, tmp_path):
     ("arguments", "named"),
     [
         (["train", "nobody's"], "“nobody's”"),
-        (["train", "toy", "--recipe", "best"], "tutorial, quick"),
+        (["train", "toy", "--recipe", "best"], "auto, quick, tutorial"),
         (["train", "toy", "--set", "epochs=0"], "Epochs (epochs) is '0'; it must be"),
         (["train", "toy", "--set", "nonsense=1"], "no setting “nonsense”"),
         (["train", "toy", "--set", "epochs"], "has no “=”"),
