@@ -91,7 +91,7 @@ def measure(device: str, recipe_name: str, size_px: int, num_rounds: int) -> dic
         "ratio": statistics.median(alone / sliding for sliding, alone in pairs),
         "tiles": num_tiles,
         "batch": len(batches[0]),
-        "precision": str(predictor.compute.precision).removeprefix("torch."),
+        "precision": predictor.compute.precision_name,
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
     }
 

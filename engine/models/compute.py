@@ -47,6 +47,16 @@ class Compute:
     precision: torch.dtype
     """`torch.float32`, `torch.bfloat16` or `torch.float16`"""
 
+    @property
+    def precision_name(self) -> str:
+        """“float32”, “bfloat16” or “float16”"""
+        return str(self.precision).removeprefix("torch.")
+
+    @property
+    def precision_setting(self) -> str:
+        """As `ComputeConfig.precision` calls it: “fp32”, “bf16” or “fp16”."""
+        return next(name for name, each in _PRECISIONS.items() if each == self.precision)
+
     def autocast(self) -> AbstractContextManager[None]:
         """Context in which convolutions run at the chosen precision."""
         if self.precision == torch.float32:
@@ -203,7 +213,7 @@ def environment(compute: Compute) -> dict[str, Any]:
         "cuda": torch.version.cuda if on_gpu else None,
         "device": torch.cuda.get_device_name(compute.device) if on_gpu else "CPU",
         "threads": torch.get_num_threads(),
-        "precision": str(compute.precision).removeprefix("torch."),
+        "precision": compute.precision_name,
         "system": platform.platform(),
     }
 

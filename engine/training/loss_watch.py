@@ -28,7 +28,7 @@ class LossWatch:
         in_validation: the steps are those of a validation, which learns nothing.
     """
 
-    def __init__(self, precision: torch.dtype, *, in_validation: bool = False) -> None:
+    def __init__(self, precision: str, *, in_validation: bool = False) -> None:
         self._precision, self._in_validation = precision, in_validation
         self._steps: list[_Step] = []
         self._sum, self._num_images, self._num_steps = 0.0, 0, 0
@@ -75,7 +75,7 @@ class LossWatch:
                 "or the precision fp32.",
                 loss=str(loss),
                 rate=step.rate,
-                precision=_short(self._precision),
+                precision=self._precision,
             )
         if self._last is None:
             return Diverged(
@@ -84,7 +84,7 @@ class LossWatch:
                 "outgrew it, and a tenth of the learning rate.",
                 loss=str(loss),
                 rate=step.rate,
-                precision=_short(self._precision),
+                precision=self._precision,
             )
         return Diverged(
             "The loss stopped being a number ({loss}) in step {step} of the epoch, after "
@@ -94,9 +94,5 @@ class LossWatch:
             step=self._num_steps,
             last=self._last,
             rate=step.rate,
-            precision=_short(self._precision),
+            precision=self._precision,
         )
-
-
-def _short(precision: torch.dtype) -> str:
-    return {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}[precision]

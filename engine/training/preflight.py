@@ -250,7 +250,7 @@ def _speed(
     wanted = pays and not config.compute.deterministic
     return Speed(
         device=str(environment(compute)["device"]),
-        precision=str(compute.precision).removeprefix("torch."),
+        precision=compute.precision_name,
         compiled=config.compute.compiled == "on" or (config.compute.compiled == "auto" and wanted),
         seconds_per_step=seconds,
         images_per_second=schedule.batch_size / seconds_per_batch,

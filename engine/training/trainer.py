@@ -33,8 +33,6 @@ from engine.training.windows import Cut, Prefetch
 
 log = logging.getLogger(__name__)
 
-_PRECISION_SETTINGS = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingContext:
@@ -185,7 +183,7 @@ class Trainer:
         """Train an epoch, or what is left of it, to its end or until asked to stop."""
         standing, view, batches = self.standing, self.view, self.sampler.epoch()
         num_images = sum(map(len, batches))
-        watch = LossWatch(self.learner.compute.precision)
+        watch = LossWatch(self.learner.compute.precision_setting)
         todo = batches[standing.num_batches :]
         with Prefetch(self.windows, todo, view.target_px, view.training_margin_px) as cuts:
             for group in _groups(cuts, self.config.optimizer.accumulation):
@@ -248,7 +246,7 @@ class Trainer:
         order = {position: index for index, position in enumerate(self.data.val)}
         view, device = self.view, self.learner.compute.device
         tally = Tally(len(self.data.val), self.data.classes, device)
-        watch = LossWatch(self.learner.compute.precision, in_validation=True)
+        watch = LossWatch(self.learner.compute.precision_setting, in_validation=True)
         threshold = self.config.predict.threshold
         with Prefetch(self.windows, self.val_batches, view.target_px, view.context_px) as cuts:
             for cut in cuts:
@@ -301,7 +299,7 @@ class Trainer:
     def _compute_settings(self) -> dict[str, str]:
         """What was chosen by measuring, as settings."""
         return {
-            "precision": _PRECISION_SETTINGS[self.learner.compute.precision],
+            "precision": self.learner.compute.precision_setting,
             "compiled": "on" if self.compiled else "off",
         }
 
