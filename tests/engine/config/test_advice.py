@@ -5,7 +5,6 @@ import dataclasses
 import pytest
 
 from engine.config import (
-    DatasetProfile,
     doubtful_settings,
     ignored_settings,
     leaf_fields,
@@ -13,18 +12,7 @@ from engine.config import (
     steps_per_epoch,
     with_changes,
 )
-
-PROFILE = DatasetProfile(
-    num_train=200,
-    num_val=30,
-    num_test=30,
-    num_channels=1,
-    class_names=("background", "cell"),
-    background=(True, False),
-    class_share=(0.7, 0.3),
-    sides_px=(200.0, 256.0, 300.0),
-    object_px=30.0,
-)
+from tests.engine.config.conftest import PROFILE
 
 
 def ignored(num_classes=2, recipe_name="quick", **changes):

@@ -8,7 +8,6 @@ import pytest
 from engine.config import (
     AUGMENT_PRESETS,
     RECIPES,
-    DatasetProfile,
     Machine,
     leaf_fields,
     parse_config,
@@ -17,18 +16,8 @@ from engine.config import (
     steps_per_epoch,
 )
 from engine.errors import BadSetting
+from tests.engine.config.conftest import PROFILE
 
-PROFILE = DatasetProfile(
-    num_train=200,
-    num_val=30,
-    num_test=30,
-    num_channels=1,
-    class_names=("background", "cell"),
-    background=(True, False),
-    class_share=(0.7, 0.3),
-    sides_px=(200.0, 256.0, 300.0),
-    object_px=30.0,
-)
 CPU = Machine(
     device="cpu", num_cores=2, memory_bytes=8 * 2**30, device_name="a processor", weights={}
 )
