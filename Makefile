@@ -16,7 +16,7 @@ test: $(VENV)/dev.stamp
 		$(BIN)/python -m pytest $(ARGS)
 
 lint: $(VENV)/dev.stamp
-	$(BIN)/ruff check .
+	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
-from engine.datasets.profile import profile_of
 
 from engine import uploads
 from engine.config import DatasetProfile, Machine, Proposal
+from engine.datasets.profile import profile_of
 from engine.datasets.quality.findings import Finding
 from engine.errors import NotFound
 from engine.jobs import logs, queue
