@@ -10,6 +10,7 @@ what the process holds of its own, the pages of the maps left out, which the sys
 
 import argparse
 import json
+import secrets
 import statistics
 import tempfile
 import time
@@ -62,7 +63,8 @@ def train_some(arrays: Arrays, home: Path, device: str, num_steps: int) -> float
     data = TrainingData(arrays=arrays, train=range(num), val=[0], classes=TWO_CLASSES)
     context = TrainingContext(
         files=Files(home),
-        run_folder="runs/benchmark",
+        # A folder of its own: a training goes on from what it finds in its folder.
+        run_folder=f"runs/{secrets.token_hex(4)}",
         emit=note,
         should_stop=lambda: len(times) >= WARM_UP_STEPS + num_steps,
     )

@@ -25,7 +25,7 @@ from benchmarks.pages import PROJECT, find_browser, wait_for_health
 from engine.config import recipe
 from engine.events import EpochRecord
 from engine.settings import Settings
-from engine.store import datasets, epochs, jobs, runs, scores
+from engine.store import attempts, datasets, epochs, runs, scores
 from engine.store.datasets import ClassEntry, Sample
 from engine.store.scores import SampleScore
 from engine.workbench import Workbench, open_workbench
@@ -78,7 +78,7 @@ def make_run(workbench: Workbench, dataset_id: str, split: runs.Split) -> str:
         num_parameters=1,
         actor="benchmark",
     )
-    job = jobs.claim(workbench.database, "train")
+    job = attempts.claim(workbench.database, ["train"], "cpu")
     assert job is not None
     for epoch in range(1, NUM_EPOCHS + 1):
         record = EpochRecord(
@@ -94,7 +94,7 @@ def make_run(workbench: Workbench, dataset_id: str, split: runs.Split) -> str:
             is_best=True,
         )
         epochs.add(workbench.database, run_id, record)
-    jobs.finish(workbench.database, job.id, "completed")
+    attempts.finish(workbench.database, job, "completed")
     return run_id
 
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from engine.commands import datasets, preflight, runs
+from engine.commands import datasets, doctor, preflight, runs, wishes
 from engine.config import DEFAULT_RECIPE, RECIPES
 from engine.errors import WorkbenchError
 from engine.settings import Settings
@@ -45,6 +45,13 @@ def _parser() -> argparse.ArgumentParser:
     as_json.add_argument("--json", action="store_true", help="one JSON object as the last line")
     _add_dataset_verbs(verbs, as_json)
     _add_run_verbs(verbs, as_json)
+    _add_wish_verbs(verbs, as_json)
+
+    verb = verbs.add_parser(
+        "doctor", parents=[as_json], help="what is wrong with a run, or with this installation"
+    )
+    verb.add_argument("run", nargs="?", help="id or name of a run; none: the installation")
+    verb.set_defaults(command=doctor.doctor)
 
     verb = verbs.add_parser("worker", help="execute queued jobs")
     verb.add_argument(
@@ -118,15 +125,42 @@ def _add_run_verbs(verbs: Verbs, as_json: argparse.ArgumentParser) -> None:
     verb.add_argument("run", help="id or name of a run")
     verb.set_defaults(command=runs.show)
 
-    verb = verbs.add_parser("stop", parents=[as_json], help="stop a run; it keeps its model")
-    verb.add_argument("run", help="id or name of a run")
-    verb.set_defaults(command=runs.stop)
-
     verb = verbs.add_parser("scores", help="the scores of each image")
     verb.add_argument("run", help="id or name of a run")
     verb.add_argument("--split", choices=("train", "val", "test"), help="default: all")
     verb.add_argument("--format", choices=("table", "csv", "json"), default="table")
     verb.set_defaults(command=runs.scores)
+
+
+def _add_wish_verbs(verbs: Verbs, as_json: argparse.ArgumentParser) -> None:
+    one_run = argparse.ArgumentParser(add_help=False)
+    one_run.add_argument("run", help="id or name of a run")
+
+    verb = verbs.add_parser(
+        "stop", parents=[one_run, as_json], help="stop a run; it keeps its model and is scored"
+    )
+    verb.add_argument("--pause", action="store_true", help="at once, and without scoring it")
+    verb.set_defaults(command=wishes.stop)
+
+    verb = verbs.add_parser(
+        "resume", parents=[one_run, as_json], help="go on with a run that has ended"
+    )
+    verb.add_argument(
+        "--more",
+        type=float,
+        default=0,
+        metavar="N",
+        help="train N more epochs, or minutes where the run has a time budget",
+    )
+    verb.set_defaults(command=wishes.resume)
+
+    verb = verbs.add_parser(
+        "evaluate", parents=[one_run, as_json], help="score the images of a run that has ended"
+    )
+    verb.set_defaults(command=wishes.evaluate)
+
+    verb = verbs.add_parser("queue", parents=[as_json], help="list what runs and what waits")
+    verb.set_defaults(command=wishes.queue)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@
     └── JobFailed            a job ended without a result
         ├── Diverged         a training's loss became infinite or undefined
         ├── OutOfMemory      a training did not fit into the memory of its device
+        ├── DiskFull         what was to be written did not fit onto the disk
         └── ProcessDied      a job's process disappeared
 
 Every message says what was seen, what was expected and what to do. It is a template:
@@ -80,6 +81,10 @@ class Diverged(JobFailed):
 
 class OutOfMemory(JobFailed):
     """A training did not fit into the memory of its device."""
+
+
+class DiskFull(JobFailed):
+    """What was to be written did not fit onto the disk."""
 
 
 class ProcessDied(JobFailed):

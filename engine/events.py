@@ -58,17 +58,23 @@ class StepDone:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Started:
-    """The training is about to take its first step; what was measured and decided until then."""
+    """The training is about to take its first step, or the next one after an interruption; what
+    was measured and decided until then."""
 
     facts: Mapping[str, Any]
-    """JSON types; see `engine.training.preflight.Speed`."""
+    """JSON types; see `engine.training.preflight.Prepared`. Empty for a training that was over
+    already."""
     notes: tuple[Note, ...] = ()
     """Remarks on what was decided, such as weights that were not taken over."""
+    resumed_from: int = 0
+    """Epochs that were trained before, and are kept."""
+    records: tuple[EpochRecord, ...] | None = ()
+    """Of these epochs; None where the checkpoint is too old to hold them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EpochDone:
-    """An epoch ended and its checkpoints are on disk."""
+    """An epoch ended; if it was the best so far, its weights are on disk."""
 
     record: EpochRecord
 

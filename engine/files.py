@@ -6,6 +6,7 @@ Today the root is a local folder; the seam is here so that it can become object 
 which is why callers hand over keys and not paths.
 """
 
+import errno
 import os
 import platform
 import secrets
@@ -16,7 +17,9 @@ from pathlib import Path, PurePosixPath
 
 import psutil
 
-from engine.errors import NotFound
+from engine.errors import DiskFull, NotFound
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Files:
@@ -41,18 +44,30 @@ class Files:
         return self.root.joinpath(*parts)
 
     @contextmanager
-    def writing(self, key: str) -> Iterator[Path]:
-        """Yield a temporary path; when the block ends well it is synced and becomes `key`."""
+    def writing(self, key: str, *, keep_as: str | None = None) -> Iterator[Path]:
+        """Yield a temporary path; when the block ends well it is synced and becomes `key`.
+
+        Args:
+            keep_as: a key in the same folder that the file that is there before is given; in
+                between, for a moment, there is only that one. None: it is replaced.
+
+        Raises:
+            DiskFull: there was no room for it.
+        """
         target = self.path(key)
-        target.parent.mkdir(parents=True, exist_ok=True)
         temporary = _temporary_name(target)
-        try:
-            yield temporary
-            with open(temporary, "rb") as file:
-                os.fsync(file.fileno())
-            os.replace(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with self._full_disk_said():
+            _make_folder(target.parent)
+            try:
+                yield temporary
+                with open(temporary, "rb") as file:
+                    os.fsync(file.fileno())
+                if keep_as is not None and target.exists():
+                    os.replace(target, self.path(keep_as))
+                os.replace(temporary, target)
+                _sync_folder(target.parent)
+            finally:
+                temporary.unlink(missing_ok=True)
 
     @contextmanager
     def staging(self, key: str) -> Iterator[Path]:
@@ -61,14 +76,30 @@ class Files:
         When the block fails, nothing of it remains.
         """
         target = self.path(key)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(target.parent)
         temporary = _temporary_name(target)
         temporary.mkdir()
         try:
             yield temporary
             os.replace(temporary, target)
+            _sync_folder(target.parent)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+    def require_free(self, num_bytes: int) -> None:
+        """Make sure that so much can be written.
+
+        Raises:
+            DiskFull: the disk has less left.
+        """
+        free = shutil.disk_usage(self.root).free
+        if free < num_bytes:
+            raise DiskFull(
+                "The disk of the home folder has {free} MiB left, and {need} MiB are to be "
+                "written. Free some and try again.",
+                free=free >> 20,
+                need=-(-num_bytes >> 20),
+            )
 
     @contextmanager
     def removed_on_error(self, key: str) -> Iterator[None]:
@@ -90,6 +121,12 @@ class Files:
             if host == _host() and not psutil.pid_exists(int(pid)):
                 shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
+    def rename(self, key: str, new_key: str) -> None:
+        """Give a file another name in the same folder, in place of what has it."""
+        target = self.path(new_key)
+        os.replace(self.path(key), target)
+        _sync_folder(target.parent)
+
     def remove(self, key: str) -> None:
         """Delete a file or a whole folder; a missing one is fine."""
         path = self.path(key)
@@ -97,6 +134,37 @@ class Files:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+
+    @contextmanager
+    def _full_disk_said(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            raise DiskFull(
+                "The disk of the home folder is full ({reason}); {free} MiB are left. Free some "
+                "and try again.",
+                reason=os.strerror(error.errno),
+                free=shutil.disk_usage(self.root).free >> 20,
+            ) from error
+
+
+def _make_folder(folder: Path) -> None:
+    """Create a folder, and those it lies in, so that they survive a loss of power."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in reversed(missing):
+        _sync_folder(each.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring what a folder lists to the disk: without, a new name may be lost with the power."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _temporary_name(target: Path) -> Path:

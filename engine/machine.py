@@ -24,6 +24,7 @@ WEIGHTS_SUFFIXES = (".safetensors", ".pth")
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _MEMBERSHIP = Path("/proc/self/cgroup")
+_VM_STATISTICS = Path("/proc/vmstat")
 _CPU_INFO = Path("/proc/cpuinfo")
 
 
@@ -48,7 +49,7 @@ def this_machine(weights_folder: Path | None) -> Machine:
         device="cpu",
         num_cores=usable_cores(),
         memory_bytes=available_memory_bytes(),
-        device_name=_processor_name(),
+        device_name=processor_name(),
         weights=weights,
     )
 
@@ -65,6 +66,14 @@ def encoder_weights(folder: Path | None) -> dict[str, str]:
         for encoder in ENCODERS
     }
     return {encoder: name for encoder, name in found.items() if name is not None}
+
+
+def processor_name() -> str:
+    """The processor as its maker calls it."""
+    for line in _read(_CPU_INFO).splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def usable_cores() -> int:
@@ -91,6 +100,24 @@ def available_memory_bytes() -> int:
             reclaimable = _statistic(_read(folder / "memory.stat"), "inactive_file")
             available = min(available, int(limit) - int(used) + reclaimable)
     return max(available, 0)
+
+
+def total_memory_bytes() -> int:
+    """Main memory of the machine, or as much of it as this process's control groups grant."""
+    total = int(psutil.virtual_memory().total)
+    limits = [_read(folder / "memory.max") for folder in _cgroup_folders()]
+    return min([total, *(int(limit) for limit in limits if limit.isdigit())])
+
+
+def oom_kills() -> int:
+    """How many processes the kernel has killed because memory ran out; only ever grows.
+
+    Of the machine and of this process's control groups, so that a limit of a container counts.
+    """
+    counts = [
+        _statistic(_read(folder / "memory.events"), "oom_kill") for folder in _cgroup_folders()
+    ]
+    return sum(counts) + _statistic(_read(_VM_STATISTICS), "oom_kill")
 
 
 class GpuMeter:
@@ -147,7 +174,7 @@ def _utilization_of(index: int) -> Callable[[], float | None] | None:
     try:
         # Never shut down: the driver's library is kept open as long as the process measures.
         pynvml.nvmlInit()
-        gpu = _visible_gpus()[index]
+        gpu = gpu_handles()[index]
     except (pynvml.NVMLError, IndexError):
         return None
 
@@ -169,13 +196,16 @@ def _first_gpu() -> Iterator[Any]:
         yield None
         return
     try:
-        yield next(iter(_visible_gpus()), None)
+        yield next(iter(gpu_handles()), None)
     finally:
         pynvml.nvmlShutdown()
 
 
-def _visible_gpus() -> list[Any]:
-    """Handles of the GPUs that `CUDA_VISIBLE_DEVICES` leaves visible, in its order."""
+def gpu_handles() -> list[Any]:
+    """The driver's handles of the GPUs that `CUDA_VISIBLE_DEVICES` leaves visible, in its order.
+
+    Between `nvmlInit` and `nvmlShutdown`, and with the driver's errors.
+    """
     wanted = os.environ.get("CUDA_VISIBLE_DEVICES")
     if wanted is None:
         numbers = range(pynvml.nvmlDeviceGetCount())
@@ -214,10 +244,3 @@ def _read(path: Path) -> str:
 def _statistic(text: str, name: str) -> int:
     lines = (line.split() for line in text.splitlines())
     return next((int(words[1]) for words in lines if words[0] == name), 0)
-
-
-def _processor_name() -> str:
-    for line in _read(_CPU_INFO).splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

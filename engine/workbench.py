@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
+from engine import messages
 from engine.errors import Refused
 from engine.files import Files
 from engine.settings import Settings
-from engine.store.database import Database, open_database
+from engine.store.database import BUSY_SECONDS, Database, open_database
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +22,17 @@ class Workbench:
         self.database.close()
 
 
-def open_workbench(settings: Settings) -> Workbench:
+def open_workbench(settings: Settings, busy_seconds: float = BUSY_SECONDS) -> Workbench:
     """Open a home, creating it when it is not there.
 
+    Args:
+        busy_seconds: how long a write waits for a database that somebody else writes.
+
     Raises:
+        BadSetting: a setting of the messages it sends cannot be used.
         Refused: the home cannot be written, or belongs to a newer version.
     """
+    messages.check(settings)
     try:
         settings.home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -36,4 +42,5 @@ def open_workbench(settings: Settings) -> Workbench:
             home=str(settings.home),
             reason=error.strerror or str(error),
         ) from error
-    return Workbench(settings, open_database(settings.database_url), Files(settings.home))
+    database = open_database(settings.database_url, busy_seconds)
+    return Workbench(settings, database, Files(settings.home))

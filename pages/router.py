@@ -19,7 +19,11 @@ page = st.navigation(
         ),
         st.Page(links.TRAIN, title=_("Train"), icon=":material/model_training:", url_path="train"),
         st.Page(links.RUNS, title=_("Runs"), icon=":material/stacked_line_chart:", url_path="runs"),
+        st.Page(links.QUEUE, title=_("Queue"), icon=":material/pending_actions:", url_path="queue"),
         st.Page(links.COMPARE, title=_("Compare"), icon=":material/compare:", url_path="compare"),
+        st.Page(
+            links.STORAGE, title=_("Storage"), icon=":material/hard_drive:", url_path="storage"
+        ),
         st.Page(links.DATASET, title=_("Dataset"), url_path="dataset", visibility="hidden"),
         st.Page(links.REVIEW, title=_("Import"), url_path="review", visibility="hidden"),
         st.Page(links.RUN, title=_("Run"), url_path="run", visibility="hidden"),

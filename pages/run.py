@@ -2,13 +2,24 @@
 
 import streamlit as st
 
-from engine.errors import NotFound, WorkbenchError
-from engine.jobs.queue import stop_run
-from pages.common import formats, links, reads, run_views
+from engine.errors import NotFound
+from pages.common import (
+    formats,
+    job_reads,
+    links,
+    machine_panel,
+    reads,
+    run_about,
+    run_actions,
+    run_doctor,
+    run_log,
+    run_views,
+)
 from pages.common.parts import view_switch
 from pages.common.texts import _, error_text
 
 _LIVE_SECONDS = 1.5
+_MACHINE_SECONDS = 10.0
 
 try:
     run = reads.run(links.asked_for("run") or "")
@@ -19,58 +30,58 @@ except NotFound as error:
     st.stop()
 
 dataset = reads.dataset(run.dataset_id)
-refresh = _LIVE_SECONDS if run.job.is_live else None
-
-
-def stop() -> None:
-    """Ask the run to stop; one that has just ended is left as it is."""
-    try:
-        stop_run(reads.workbench(), run.id, actor=reads.actor())
-    except WorkbenchError as error:
-        st.toast(formats.plain(error_text(error)))
+scoring = job_reads.last_scoring(run.id)
+is_scoring = scoring is not None and scoring.is_live
+refresh = _LIVE_SECONDS if run.job.is_live or is_scoring else None
+# Two keys, so that the page turns to the images by itself when the run it watches has ended.
+view_key = "run_view_live" if run.job.is_live else "run_view_ended"
 
 
 @st.fragment(run_every=refresh)
 def head() -> None:
-    """Status and headline, until the run ends and the whole page changes."""
-    now = reads.run(run.id)
-    if run.job.is_live and not now.job.is_live:
+    """Status and headline, until what can be done with the run changes, and with it the page."""
+    try:
+        now = reads.run(run.id)
+    except NotFound:
         st.rerun()
-    run_views.head(now, dataset)
+    scoring_now = job_reads.last_scoring(run.id)
+    before, after = (
+        (a_run.status, a_run.job.wish, None if a_job is None else (a_job.is_live, a_job.wish))
+        for a_run, a_job in ((run, scoring), (now, scoring_now))
+    )
+    if before != after:
+        st.rerun()
+    run_views.head(now, dataset, scoring_now)
 
 
 with st.container(horizontal=True, vertical_alignment="center"):
     st.title(formats.plain(run.name), width="stretch")
-    if run.job.is_live:
-        st.button(
-            _("Stopping…") if run.job.stop_requested else _("Stop"),
-            icon=":material/stop:",
-            on_click=stop,
-            disabled=run.job.stop_requested,
-            help=_("Ends after the current step, keeps the model, and scores its best epoch."),
-            key="run_stop",
-        )
-    if st.button(_("Compare"), icon=":material/compare:", key="run_compare"):
-        links.open_comparison([run.id])
+    run_actions.buttons(run, scoring, view_key)
 
 head()
 VIEWS = {
     "images": _("Images"),
     "curves": _("Curves"),
+    "doctor": _("Doctor"),
     "settings": _("Settings"),
+    "machine": _("Machine"),
     "log": _("Log"),
+    "about": _("About"),
 }
-# Two keys, so that the page turns to the images by itself when the run it watches has ended.
-if run.job.is_live:
-    view = view_switch(VIEWS, "curves", key="run_view_live")
-else:
-    default_view = "images" if reads.scored_samples(run) else "curves"
-    view = view_switch(VIEWS, default_view, key="run_view_ended")
+default_view = "images" if reads.scored_samples(run) and not run.job.is_live else "curves"
+view = view_switch(VIEWS, default_view, key=view_key)
 if view == "images":
-    run_views.images(run, dataset)
-elif view == "settings":
-    run_views.settings(run)
+    run_views.images(run, dataset, scoring)
 elif view == "curves":
     st.fragment(run_views.curves, run_every=refresh)(run, dataset)
+elif view == "doctor":
+    run_doctor.findings(run, dataset)
+elif view == "settings":
+    run_views.settings(run)
+elif view == "machine":
+    every = _MACHINE_SECONDS if run.job.is_live else None
+    st.fragment(machine_panel.panel_of_run, run_every=every)(run)
+elif view == "log":
+    st.fragment(run_log.view, run_every=refresh)(run, scoring)
 else:
-    st.fragment(run_views.log, run_every=refresh)(run)
+    run_about.view(run)

@@ -8,7 +8,7 @@ from engine.jobs.queue import submit_training
 from pages.common import formats, links, reads
 from pages.common.parts import empty_state
 from pages.common.texts import _, error_text, recipe_notes
-from pages.common.train import fields, outlook, trials
+from pages.common.train import clones, fields, outlook, trials
 from pages.common.train.form import read_form
 
 st.title(_("Train"))
@@ -22,6 +22,7 @@ if not datasets:
         st.page_link(links.DATASETS, label=_("Go to Datasets"), icon=":material/photo_library:")
     st.stop()
 
+cloned = clones.cloned_run()
 settings, aside = st.columns([11, 4], gap="large")
 with settings:
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -54,7 +55,7 @@ with settings:
         )
         minutes = st.number_input(
             _("Time budget (minutes)"),
-            value=None,
+            value=None if cloned is None else cloned.config.schedule.max_minutes,
             step=5.0,
             format="%g",
             placeholder=_("as long as the epochs take"),
@@ -62,12 +63,17 @@ with settings:
                 "Train for this long; the whole schedule is stretched or shrunk to it. Runs can "
                 "then be compared at equal time."
             ),
-            key="train_minutes",
+            key="train_minutes" if cloned is None else f"train_minutes_{cloned.id}",
             width=260,
         )
     recipe_name = chosen_recipe or DEFAULT_RECIPE  # `?recipe=` in the address chooses none
     st.caption(recipe_notes()[recipe_name])
-    form = read_form(datasets[dataset_id], recipe_name, minutes)
+    taken_over = None
+    if cloned is not None and cloned.config.recipe == recipe_name:
+        taken_over = cloned, clones.settings_of(cloned)
+    form = read_form(datasets[dataset_id], recipe_name, minutes, taken_over)
+    if cloned is not None:
+        clones.banner(cloned, form)
     with st.container(gap="xsmall"):
         fields.why_these_settings(form)
         fields.settings(form)

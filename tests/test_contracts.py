@@ -27,10 +27,14 @@ MAY_IMPORT = {
     "machine": set(),
     "events": set(),
     "files": set(),
+    "messages": set(),
+    "monitor": {"machine"},
+    "environment": {"machine"},
     "scores": set(),
+    "doctor": {"events", "scores"},
     "pictures": {"scores"},
     "store": {"events"},
-    "workbench": {"files", "store"},
+    "workbench": {"files", "messages", "store"},
     "datasets": {"files", "pictures", "scores", "store", "workbench"},
     "uploads": {"files", "store", "workbench"},
     "models": {"files", "machine"},
@@ -38,10 +42,14 @@ MAY_IMPORT = {
     "inference": {"datasets", "files", "models", "scores"},
     "web": {"files", "store", "uploads", "workbench"},
     "jobs": {
-        "datasets", "events", "files", "inference", "machine", "models", "pictures", "scores",
-        "store", "training", "uploads", "workbench",
+        "datasets", "doctor", "environment", "events", "files", "inference", "machine",
+        "messages", "models", "monitor", "pictures", "scores", "store", "training", "uploads",
+        "workbench",
     },
-    "commands": {"datasets", "events", "files", "jobs", "scores", "store", "workbench"},
+    "commands": {
+        "datasets", "doctor", "environment", "events", "files", "jobs", "machine", "scores",
+        "store", "workbench",
+    },
     "__main__": {"commands"},
 }  # fmt: skip
 """What each room of the engine may import besides itself and what everybody may."""

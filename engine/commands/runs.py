@@ -11,13 +11,22 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from engine.commands.shared import ACTOR, error_text, explain, fitted, opened, say
+from engine.commands.shared import (
+    ACTOR,
+    error_text,
+    explain,
+    fitted,
+    opened,
+    record_text,
+    say,
+)
 from engine.errors import NotFound
 from engine.events import EpochRecord
 from engine.jobs.daemon import detach, ensure_worker
 from engine.jobs.executors.local import LocalExecutor
-from engine.jobs.queue import stop_run, submit_training
-from engine.jobs.worker import Worker
+from engine.jobs.queue import submit_training
+from engine.jobs.status import queue_seconds, run_seconds, state_of
+from engine.jobs.worker import BUSY_SECONDS, Worker
 from engine.scores import rules
 from engine.settings import Settings
 from engine.store import datasets, epochs, runs
@@ -63,7 +72,7 @@ def list_runs(settings: Settings, options: argparse.Namespace) -> int:
         found = runs.all_newest_first(workbench.database)
     for run in found:
         best = "–" if run.best_val_dice is None else f"{run.best_val_dice:.4f}"
-        print(f"{run.id}  {run.status:<9}  best val Dice {best:>6}  {run.name}")
+        print(f"{run.id}  {state_of(run.job):<9}  best val Dice {best:>6}  {run.name}")
     if options.json:
         print(json.dumps({"runs": [_run_line(run) for run in found]}, ensure_ascii=False))
     return 0
@@ -76,6 +85,7 @@ def show(settings: Settings, options: argparse.Namespace) -> int:
         records = epochs.of_run(workbench.database, run.id)
         split = runs.split_of(workbench.database, run.id)
         classes = datasets.get(workbench.database, run.dataset_id).classes
+        now = time.time()
         result = _run_line(run) | {
             "config": run.config.to_dict(),
             "reasons": {leaf: str(note) for leaf, note in run.reasons.items()},
@@ -90,23 +100,16 @@ def show(settings: Settings, options: argparse.Namespace) -> int:
             else None,
             "error": error_text(run.job) if run.job.error else None,
             "log": run.job.error["facts"].get("log") if run.job.error else None,
+            "attempts": run.job.attempts,
+            "incidents": [incident_line(record) for record in run.job.incidents],
+            "adjustments": dict(run.adjustments),
+            "run_seconds": run_seconds(run.job, now),
+            "queue_seconds": queue_seconds(run.job, now),
         }
     if options.json:
         print(json.dumps(result, ensure_ascii=False))
     else:
         _print_run(result)
-    return 0
-
-
-def stop(settings: Settings, options: argparse.Namespace) -> int:
-    """Ask a run to stop."""
-    with opened(settings) as workbench:
-        run = runs.find(workbench.database, options.run)
-        stop_run(workbench, run.id, actor=ACTOR)
-        run = runs.get(workbench.database, run.id)
-    print(f"Run {run.id} “{run.name}” is asked to stop; it is {run.status}.")
-    if options.json:
-        print(json.dumps({"run": run.id, "status": run.status}))
     return 0
 
 
@@ -150,7 +153,7 @@ def scores(settings: Settings, options: argparse.Namespace) -> int:
 
 def worker(settings: Settings, options: argparse.Namespace) -> int:
     """Execute queued jobs until told to end."""
-    workbench = open_workbench(settings)
+    workbench = open_workbench(settings, busy_seconds=BUSY_SECONDS)
     if options.detach and not detach(workbench):
         return 0
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -159,12 +162,24 @@ def worker(settings: Settings, options: argparse.Namespace) -> int:
     return 0
 
 
+def incident_line(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What befell an attempt, as JSON."""
+    text = record_text(record)
+    return {"attempt": record["attempt"], "at": record["at"], "type": record["type"], "text": text}
+
+
 def _follow(workbench: Workbench, run_id: str) -> None:
-    """Print what the run does until it has ended."""
-    num_said, phase = 0, ""
+    """Print what the run does until it has ended, over all its attempts."""
+    num_said, num_incidents, phase = 0, 0, ""
     while True:
         run = runs.get(workbench.database, run_id)
-        for record in epochs.of_run(workbench.database, run_id)[num_said:]:
+        for incident in run.job.incidents[num_incidents:]:
+            num_incidents += 1
+            say(f"attempt {incident['attempt']}: {record_text(incident)}")
+        records = epochs.of_run(workbench.database, run_id)
+        # What came after its checkpoint, a training that goes on learns again.
+        num_said = min(num_said, len(records))
+        for record in records[num_said:]:
             num_said += 1
             say(
                 f"epoch {record.epoch}: loss {record.train_loss:.4f}, validation loss "
@@ -187,6 +202,8 @@ def _run_line(run: Run) -> dict[str, Any]:
         "dataset": run.dataset_id,
         "recipe": run.config.recipe,
         "status": run.status,
+        "wish": run.job.wish,
+        "paused": run.job.is_paused,
         "created_at": run.created_at,
         "started_at": run.job.started_at,
         "ended_at": run.job.ended_at,
@@ -230,7 +247,12 @@ def _scores(workbench: Workbench, run: Run) -> dict[str, Any]:
 
 
 def _print_run(result: Mapping[str, Any]) -> None:
-    print(f"Run {result['run']} “{result['name']}”: {result['status']}")
+    state = "paused" if result["paused"] else result["status"]
+    print(f"Run {result['run']} “{result['name']}”: {state}")
+    for each in result["incidents"]:
+        print(f"Attempt {each['attempt']}: {each['text']}")
+    for leaf, value in result["adjustments"].items():
+        print(f"Memory ran out: {leaf}={value}")
     if result["error"]:
         print(result["error"])
     if result["log"]:

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from engine.config import (
     AUGMENT_PRESETS,
@@ -94,8 +95,12 @@ def _warnings(config: TrainConfig, dataset: Dataset, samples: Sequence[Sample]) 
 
 def error_text(job: Job) -> str:
     """Why a job failed."""
-    error = job.error or {}
-    return str(WorkbenchError(error["message"], **error["facts"]))
+    return record_text(job.error or {})
+
+
+def record_text(record: Mapping[str, Any]) -> str:
+    """The sentences of a stored error."""
+    return str(WorkbenchError(record["message"], **record["facts"]))
 
 
 def progress_line() -> Callable[[str, float], None]:

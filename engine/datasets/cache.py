@@ -53,6 +53,7 @@ def training_arrays(
 
     Raises:
         BadData: a stored file is missing or damaged.
+        DiskFull: there is no room for the files.
         Refused: the files cannot be written.
     """
     plan = _Plan(

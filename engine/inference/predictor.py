@@ -4,6 +4,7 @@ Shapes: K classes, C channels, H height, W width, S the side of what the network
 training, T the side of what it said of it.
 """
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +16,14 @@ from torch.nn import functional
 
 from engine.config import TrainConfig, is_unpadded
 from engine.datasets.arrays import resized_image, with_channels
+from engine.errors import OutOfMemory
 from engine.inference.averaging import Frame, averaged, margin_px
 from engine.inference.tiles import RESIDENT_BYTES, mirrored, place_tiles, predict_tiles
-from engine.models.compute import Compute
+from engine.models.compute import Compute, memory_errors, release_memory
 from engine.models.probabilities import class_probabilities, decide, normalize, to_input
 from engine.models.weights import load_weights
+
+log = logging.getLogger(__name__)
 
 _WHOLE_PIXELS = 2**21
 """An image with no more pixels is predicted in one pass; the tutorial's network then needs 2.4 GB
@@ -60,13 +64,14 @@ class Predictor:
         torch.backends.cudnn.benchmark = False
         model, self.info = load_weights(checkpoint, compute.device)
         self.model = model.to(memory_format=torch.channels_last)
+        self._batch_pixels = _BATCH_PIXELS[compute.device.type]
+        self._resident_bytes, self._only_tiles = RESIDENT_BYTES, False
 
     @property
     def config(self) -> TrainConfig:
         """The settings the network was trained with."""
         return self.info.config
 
-    @torch.inference_mode()
     def predict(self, image_HWC: NDArray[np.uint8]) -> Prediction:
         """Predict one image as these settings say: resized, or in its own pixels.
 
@@ -77,9 +82,52 @@ class Predictor:
         Grey values are scaled over the whole image, once. Training scales each patch by itself,
         but tiles scaled one by one would show the same pixel differently, and their seams.
 
+        When memory runs out, this image and those that follow are predicted in smaller portions.
+
         Args:
             image_HWC: at its original size, with 1 or 3 channels, whatever the network takes.
+
+        Raises:
+            OutOfMemory: the smallest portions do not fit into the device's memory.
         """
+        while True:
+            found = self._attempt(image_HWC)
+            if isinstance(found, Prediction):
+                return found
+            # Only here, where no error holds on to what was computed so far.
+            release_memory(self.compute.device)
+            done = self._save_memory()
+            if done is None:
+                raise found
+            log.warning("Memory ran out while an image was predicted; it goes on %s.", done)
+
+    def _attempt(self, image_HWC: NDArray[np.uint8]) -> Prediction | OutOfMemory:
+        try:
+            with memory_errors(self.compute.device):
+                return self._predicted(image_HWC)
+        except OutOfMemory as error:
+            return OutOfMemory(error.message, **error.facts)
+
+    def _save_memory(self) -> str | None:
+        """Take smaller portions from now on, in the way that changes the results the least; what
+        was done, or None when there is nothing left."""
+        device = self.compute.device.type
+        if self._batch_pixels > self._target_px**2:
+            self._batch_pixels //= 4
+            return "with fewer tiles and views at a time"
+        if self._resident_bytes and device == "cuda":
+            self._resident_bytes = 0
+            return "with probabilities in the main memory"
+        if self.config.images.view == "patches" and not self._only_tiles:
+            self._only_tiles = True
+            return "in tiles, which may say a little else at their borders"
+        if device == "cpu" and torch.get_num_threads() > 1:
+            torch.set_num_threads(1)
+            return "with one thread"
+        return None
+
+    @torch.inference_mode()
+    def _predicted(self, image_HWC: NDArray[np.uint8]) -> Prediction:
         image = image_HWC[..., 0] if image_HWC.shape[-1] == 1 else image_HWC
         is_resized = self.config.images.view == "resized"
         found_KHW = self._resized(image) if is_resized else self._native(image)
@@ -112,7 +160,7 @@ class Predictor:
         middle = slice(context_px, context_px + target_px)
         found_KHW = self._probabilities(window_HWC[middle, middle], target_px, target_px)
         height, width = image.shape[:2]
-        if 4 * len(found_KHW) * height * width > RESIDENT_BYTES:
+        if 4 * len(found_KHW) * height * width > self._resident_bytes:
             found_KHW = found_KHW.cpu()
         return functional.interpolate(
             found_KHW[None],
@@ -126,7 +174,7 @@ class Predictor:
         height, width = image.shape[:2]
         # No window is smaller than those of training: the surroundings are mirrored.
         sides = [self._fitting(max(side, self._target_px)) for side in (height, width)]
-        if sides[0] * sides[1] > _WHOLE_PIXELS:
+        if self._only_tiles or sides[0] * sides[1] > _WHOLE_PIXELS:
             # Tiles that are smaller than the stride could not begin at its multiples.
             sides = [self._fitting(max(self._target_px, self._stride))] * 2
         return self._probabilities(
@@ -150,7 +198,7 @@ class Predictor:
             fitting=self._fitting,
         )
         window_pixels = (tile_height_px + 2 * context_px) * (tile_width_px + 2 * context_px)
-        batch = max(1, _BATCH_PIXELS[self.compute.device.type] // window_pixels)
+        batch = max(1, self._batch_pixels // window_pixels)
         averaging, config = self.config.predict.averaging, self.config
         # Tiles of an unpadded network agree where they overlap; there is nothing to blend.
         share = 0.0 if is_unpadded(config.model) else config.predict.overlap
@@ -168,6 +216,7 @@ class Predictor:
             num_classes=self.info.num_classes,
             margin_px=margin_px(averaging, frame),
             batch=batch,
+            resident_bytes=self._resident_bytes,
         )
 
     def _forward(self, windows_NCHW: Tensor) -> Tensor:

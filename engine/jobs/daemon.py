@@ -13,6 +13,8 @@ from engine.workbench import Workbench
 
 _PROJECT = Path(__file__).parents[2]
 
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
 LOG_KEY = "logs/worker.txt"
 
 
@@ -36,21 +38,31 @@ def ensure_worker(workbench: Workbench) -> None:
 def worker_is_alive(workbench: Workbench) -> bool:
     """Whether this machine has a worker for this home."""
     record = workers.get(workbench.database, platform.node())
-    return record is not None and process_lives(record.pid, record.process_started_at)
+    return record is not None and process_lives(record.pid, record.stamp)
 
 
-def process_lives(pid: int, started_at: float) -> bool:
-    """Whether the process with this number is still the one that started then.
+def process_lives(pid: int, stamp: str) -> bool:
+    """Whether the process with this number is still the one that had this stamp."""
+    return stamp_of(pid) == stamp
 
-    Numbers are used again after a reboot; the start time tells the two apart.
+
+def stamp_of(pid: int) -> str | None:
+    """What tells a process from all others with its number, before and after a reboot; None when
+    it has ended.
+
+    Made of the machine's boot and of the time since then, so that a clock that is set does not
+    turn it into another.
     """
     try:
-        process = psutil.Process(pid)
-        # A second of slack: the start time is derived from the boot time, which clocks adjust.
-        same = abs(process.create_time() - started_at) < 1
-        return bool(same and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.Error:
-        return False
+        if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            return None
+        if not _BOOT_ID.exists():
+            return str(psutil.Process(pid).create_time())
+        # The name, in parentheses, may hold anything; the 22nd field is the start in clock ticks.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return f"{_BOOT_ID.read_text().strip()}:{fields[19]}"
+    except (psutil.Error, OSError):
+        return None
 
 
 def detach(workbench: Workbench) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.datasets.cache import load_pair
+from engine.errors import NotFound
 from engine.files import Files
 from engine.inference.predictor import Prediction, Predictor
 from engine.models.compute import Compute
@@ -27,6 +28,9 @@ from engine.workbench import Workbench
 
 _MAX_PENDING = 3
 """Predictions at full size that may wait for their pictures: two threads draw, one is next."""
+
+_PICTURE_SHARE, _PICTURE_BYTES = 1 / 8, 16 * 2**10
+"""Bytes per pixel of an image, and per image, that its pictures may take on the disk."""
 
 _SPLITS_MOST_WANTED_FIRST = ("test", "val", "train")
 
@@ -47,18 +51,28 @@ def evaluate(
     compute: Compute,
     progress: Callable[[float], None],
 ) -> None:
-    """Score all splits of a run and draw each sample's pictures, once.
+    """Score all splits of a run and draw each sample's pictures, in place of those it has.
 
     Writes `predictions/`, `errors/` and `thumbs/` below the run's folder, named by position. The
     counts and histograms of a split are stored together, after all its pictures: a split is
-    scored wholly or not at all, whatever happens on the way.
+    scored wholly or not at all, whatever happens on the way, and all of it can be done again.
 
     Args:
         progress: called after each sample with the share done, 0 to 1; what it raises ends the
             scoring.
+
+    Raises:
+        BadData: the best checkpoint, an image or a mask cannot be read.
+        DiskFull: there is no room for the pictures.
+        NotFound: the dataset's files are gone.
+        OutOfMemory: an image cannot be predicted with the memory there is.
     """
     folder = run_folder(run_id)
+    require_files(workbench, dataset)
     predictor = Predictor(workbench.files.path(best_key(folder)), compute)
+    workbench.files.require_free(_picture_bytes(samples))
+    # They may be those of another checkpoint, or of a scoring that was cut off.
+    scores.clear(workbench.database, run_id)
     num_total, num_done = sum(map(len, split.values())), 0
     progress(0.0)
     with ThreadPoolExecutor(2) as pool:
@@ -78,6 +92,28 @@ def evaluate(
             scored += [future.result() for future in pending]
             if scored:
                 scores.add(workbench.database, run_id, *zip(*scored, strict=True))
+
+
+def require_files(workbench: Workbench, dataset: Dataset) -> None:
+    """Make sure that a dataset's files were not taken away as a whole.
+
+    Raises:
+        NotFound: they were.
+    """
+    key = f"datasets/{dataset.id}"
+    if not workbench.files.path(key).is_dir():
+        raise NotFound(
+            "The files of the dataset “{dataset}” are gone: there is no folder {key} in the home "
+            "folder. Put it back from a backup, then resume; or import the dataset again, and "
+            "start a new run.",
+            dataset=dataset.name,
+            key=key,
+        )
+
+
+def _picture_bytes(samples: Sequence[Sample]) -> int:
+    num_pixels = sum(sample.width * sample.height for sample in samples)
+    return int(num_pixels * _PICTURE_SHARE) + len(samples) * _PICTURE_BYTES
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,5 @@
-"""Wishes about runs as rows: validated here and queued. Those about datasets are in `imports`.
+"""Wishes for runs as rows: validated here and queued. Those about datasets are in `imports`, those
+about what is there already in `control`.
 
 Each function takes the acting user as `actor`.
 """
@@ -92,7 +93,7 @@ def submit_training(
     config = _checked_config(workbench, dataset, config)
     run_id = runs.add(
         workbench.database,
-        name=_checked_name(name or "") or _default_name(workbench, dataset, config),
+        name=checked_name(name or "") or _default_name(workbench, dataset, config),
         dataset_id=dataset.id,
         config=config,
         split=checked_split(samples, config.split),
@@ -175,20 +176,6 @@ def checked_split(samples: Sequence[Sample], config: SplitConfig) -> Split:
     return split
 
 
-def stop_run(workbench: Workbench, run_id: str, *, actor: str) -> None:
-    """Ask a run to stop; a queued one is stopped at once.
-
-    Raises:
-        NotFound: there is no such run.
-        Refused: it has ended already.
-    """
-    run = runs.get(workbench.database, run_id)
-    jobs.request_stop(workbench.database, run.job.id, actor=actor)
-    if runs.get(workbench.database, run_id).job.is_live:
-        # Where its process has died unseen, a worker has to say so.
-        ensure_worker(workbench)
-
-
 def config_parameters(config: TrainConfig, dataset: Dataset) -> int:
     """Trainable parameters of the network these settings give on this dataset."""
     in_channels = config.images.num_channels(dataset.num_channels)
@@ -234,7 +221,12 @@ def _checked_config(workbench: Workbench, dataset: Dataset, config: TrainConfig)
     return with_changes(config, {"start_from": start.id})
 
 
-def _checked_name(name: str) -> str:
+def checked_name(name: str) -> str:
+    """A name for a run without the blanks around it; may be empty.
+
+    Raises:
+        BadInput: it is too long.
+    """
     name = name.strip()
     if len(name) > MAX_NAME_CHARS:
         raise BadInput(

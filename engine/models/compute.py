@@ -1,5 +1,6 @@
 """Where a training computes, and how exactly."""
 
+import gc
 import importlib.util
 import os
 import platform
@@ -23,6 +24,16 @@ _TENSOR_CORES_SINCE, _BF16_SINCE = (7, 0), (8, 0)
 """CUDA compute capabilities: Volta multiplies fp16 fast, Ampere bf16 too."""
 
 _CPU_INFO = Path("/proc/cpuinfo")
+
+_MEMORY_WORDS = (
+    "out of memory",
+    "allocate memory",
+    "not enough memory",
+    "status_alloc_failed",
+    "could not create a memory object",
+    "bad_alloc",
+)
+"""What torch, CUDA, cuDNN, cuBLAS and oneDNN say when memory ran out, in small letters."""
 
 _WORTHWHILE_GAIN = 1.05
 """A lower precision that is not faster by this factor is not worth its rounding."""
@@ -68,6 +79,21 @@ class Compute:
         return torch.amp.GradScaler(self.device.type, enabled=self.precision == torch.float16)
 
 
+def choose_device(config: ComputeConfig) -> torch.device:
+    """The device these settings mean on this machine.
+
+    Raises:
+        BadSetting: it is not to be had.
+    """
+    has_gpu = torch.cuda.is_available()
+    if config.device == "cuda" and not has_gpu:
+        raise BadSetting(
+            "Device is “cuda”, but this machine offers no usable NVIDIA GPU. Choose “auto” or "
+            "“cpu”."
+        )
+    return torch.device("cuda" if has_gpu and config.device != "cpu" else "cpu")
+
+
 def choose_compute(config: ComputeConfig) -> Compute:
     """The device and, quickly chosen, the precision these settings mean on this machine.
 
@@ -77,13 +103,7 @@ def choose_compute(config: ComputeConfig) -> Compute:
     Raises:
         BadSetting: the device, or the precision on it, is not to be had.
     """
-    has_gpu = torch.cuda.is_available()
-    if config.device == "cuda" and not has_gpu:
-        raise BadSetting(
-            "Device is “cuda”, but this machine offers no usable NVIDIA GPU. Choose “auto” or "
-            "“cpu”."
-        )
-    device = torch.device("cuda" if has_gpu and config.device != "cpu" else "cpu")
+    device = choose_device(config)
     if config.precision == "auto":
         precision = _likely_fastest(device)
     else:
@@ -101,6 +121,20 @@ def choose_compute(config: ComputeConfig) -> Compute:
     # In a container torch counts the cores of the whole machine.
     torch.set_num_threads(min(torch.get_num_threads(), usable_cores()))
     return Compute(device, precision)
+
+
+def compute_as_before(config: ComputeConfig, precision_name: str | None) -> Compute:
+    """Like `choose_compute`, but a precision that was measured once is kept where it can be had.
+
+    Args:
+        precision_name: see `Compute.precision_name`; None where it is not known.
+    """
+    compute = choose_compute(config)
+    for setting in ("fp32", *half_precisions(compute.device)):
+        before = replace(compute, precision=_PRECISIONS[setting])
+        if config.precision == "auto" and before.precision_name == precision_name:
+            return before
+    return compute
 
 
 def set_deterministic(deterministic: bool) -> None:
@@ -145,9 +179,8 @@ def memory_errors(device: torch.device) -> Iterator[None]:
     """
     try:
         yield
-    except (torch.OutOfMemoryError, RuntimeError) as error:
-        # On a CPU the allocator raises a plain RuntimeError.
-        if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
+    except (MemoryError, RuntimeError) as error:
+        if not is_memory_error(error):
             raise
         raise OutOfMemory(
             "The memory of the {device} ran out; {free} MiB were free beforehand. Choose a smaller "
@@ -158,6 +191,32 @@ def memory_errors(device: torch.device) -> Iterator[None]:
         ) from None
 
 
+def is_memory_error(error: BaseException) -> bool:
+    """Whether an error, of whatever library, says that memory ran out."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    # torch's allocator of main memory, the driver, and the libraries of a GPU have no class of
+    # their own for it.
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(words in text for words in _MEMORY_WORDS)
+
+
+def release_memory(device: torch.device) -> None:
+    """Give back what nothing refers to any more, after memory ran out."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def half_precisions(device: torch.device) -> list[str]:
+    """The precisions of half the size that a device computes in, the better one first, as
+    `ComputeConfig.precision` calls them."""
+    if device.type == "cpu":
+        return ["bf16"]
+    has_bf16 = torch.cuda.get_device_capability(device) >= _BF16_SINCE
+    return ["bf16", "fp16"] if has_bf16 else ["fp16"]
+
+
 def measure_precisions(
     make_step: MakeStep, candidates: Sequence[Compute]
 ) -> dict[torch.dtype, float]:
@@ -166,12 +225,13 @@ def measure_precisions(
     for candidate in candidates:
         try:
             seconds[candidate.precision] = _seconds_per_step(make_step(candidate), candidate.device)
-        except torch.OutOfMemoryError:
-            pass
+        except (MemoryError, RuntimeError) as error:
+            if not is_memory_error(error):
+                raise
         else:
             continue
         # Here the error, which held on to the tensors, is gone.
-        torch.cuda.empty_cache()
+        release_memory(candidate.device)
     return seconds
 
 

@@ -1,9 +1,11 @@
 """Weights on disk, and from one network to another.
 
 Weights are stored as safetensors, with everything needed to build the network again in the
-file's own header; nothing is unpickled.
+file's own header; nothing is unpickled. The header also has a SHA-256 of all that, so that
+a single bit that has changed is noticed; files written before it was there are read without.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from engine.config import TrainConfig, parse_config
@@ -21,6 +23,9 @@ from engine.models.registry import SegmentationNet, empty_model
 from engine.notes import Note
 
 FORMAT_VERSION = "1"
+_SUM = "sha256"
+_SPARE_BYTES = 2**20
+"""For the header, and a block of the disk."""
 _NAMES_SHOWN = 3
 
 
@@ -36,8 +41,22 @@ class CheckpointInfo:
     """Mean image Dice on the validation split, at training size."""
 
 
-def save_weights(files: Files, key: str, model: nn.Module, info: CheckpointInfo) -> None:
-    """Write weights and what is needed to use them."""
+def save_weights(
+    files: Files,
+    key: str,
+    model: nn.Module,
+    info: CheckpointInfo,
+    *,
+    keep_as: str | None = None,
+) -> None:
+    """Write weights and what is needed to use them.
+
+    Args:
+        keep_as: see `Files.writing`.
+
+    Raises:
+        DiskFull: there is no room.
+    """
     metadata = {
         "format": FORMAT_VERSION,
         "config": json.dumps(info.config.to_dict()),
@@ -46,9 +65,22 @@ def save_weights(files: Files, key: str, model: nn.Module, info: CheckpointInfo)
         "epoch": str(info.epoch),
         "val_dice": repr(info.val_dice),
     }
-    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    with files.writing(key) as path:
-        save_file(weights, path, metadata)
+    weights = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
+    metadata[_SUM] = _sum(weights, metadata)
+    with files.writing(key, keep_as=keep_as) as path:
+        files.require_free(sum(tensor.nbytes for tensor in weights.values()) + _SPARE_BYTES)
+        # Written here and not by the library, which has no error of its own for a full disk.
+        path.write_bytes(save(weights, metadata))
+
+
+def read_info(path: Path) -> CheckpointInfo | None:
+    """What a checkpoint says of itself, without a look at its weights; None where there is none
+    that can be read."""
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            return _info(path, file.metadata() or {})
+    except (OSError, SafetensorError, BadData):
+        return None
 
 
 def load_weights(path: Path, device: torch.device) -> tuple[SegmentationNet, CheckpointInfo]:
@@ -126,10 +158,12 @@ def transfer(model: SegmentationNet, path: Path) -> TransferReport:
 
 def _read(path: Path, device: torch.device) -> tuple[dict[str, Tensor], CheckpointInfo]:
     try:
-        with safe_open(path, framework="pt", device=str(device)) as file:
+        with safe_open(path, framework="pt", device="cpu") as file:
             metadata = file.metadata() or {}
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
+        if _SUM in metadata and metadata[_SUM] != _sum(weights, metadata):
+            raise ValueError("it is not what was written, as its check sum differs")
+    except (OSError, SafetensorError, ValueError) as error:
         raise BadData(
             "The checkpoint {file} cannot be read ({reason}). Train the run again.",
             file=path.name,
@@ -143,7 +177,18 @@ def _read(path: Path, device: torch.device) -> tuple[dict[str, Tensor], Checkpoi
             seen=metadata.get("format", "unknown"),
             expected=FORMAT_VERSION,
         )
-    return weights, _info(path, metadata)
+    info = _info(path, metadata)
+    return {name: tensor.to(device) for name, tensor in weights.items()}, info
+
+
+def _sum(weights: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    """SHA-256 of weights on the CPU and of what is said of them, in hexadecimal."""
+    described = {name: value for name, value in metadata.items() if name != _SUM}
+    found = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
+    for name, tensor in sorted(weights.items()):
+        found.update(json.dumps([name, str(tensor.dtype), *tensor.shape]).encode())
+        found.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
 
 
 def _info(path: Path, metadata: Mapping[str, str]) -> CheckpointInfo:

@@ -13,8 +13,12 @@ import sqlalchemy as sa
 from engine.errors import BadSetting, Refused
 from engine.store.schema import SCHEMA_REVISION
 
-BUSY_TIMEOUT_SECONDS = 30.0
-"""How long a writer waits for another one before SQLite gives up."""
+BUSY_SECONDS = 30.0
+"""How long a writer waits for another one before SQLite gives up, unless told otherwise."""
+
+DatabaseTrouble = sa.exc.OperationalError
+"""What is raised when the database cannot be read or written: locked for too long, disk full,
+connection lost. Nothing was changed."""
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 
@@ -24,11 +28,12 @@ class Database:
 
     Args:
         url: an SQLAlchemy URL.
+        busy_seconds: how long a writer waits for another one.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, busy_seconds: float = BUSY_SECONDS) -> None:
         self.url = url
-        self.engine = sa.create_engine(url, connect_args=_connect_args(url))
+        self.engine = sa.create_engine(url, connect_args=_connect_args(url, busy_seconds))
         if self.engine.dialect.name == "sqlite":
             sa.event.listen(self.engine, "connect", _prepare_sqlite)
             sa.event.listen(self.engine, "begin", _begin_sqlite)
@@ -51,15 +56,18 @@ class Database:
         self.engine.dispose()
 
 
-def open_database(url: str) -> Database:
+def open_database(url: str, busy_seconds: float = BUSY_SECONDS) -> Database:
     """Open the store, creating or upgrading its schema when needed.
+
+    Args:
+        busy_seconds: how long a writer waits for another one.
 
     Raises:
         BadSetting: the URL names no database that this installation can speak to.
         Refused: the database cannot be opened, or was written by a newer version of the workbench.
     """
     try:
-        database = Database(url)
+        database = Database(url, busy_seconds)
     except (sa.exc.ArgumentError, ImportError) as error:
         raise BadSetting(
             "WORKBENCH_DATABASE_URL cannot be used: {reason}. It must be an SQLAlchemy URL, such "
@@ -88,8 +96,8 @@ def new_id() -> str:
     return secrets.token_hex(4)
 
 
-def _connect_args(url: str) -> dict[str, Any]:
-    return {"timeout": BUSY_TIMEOUT_SECONDS} if url.startswith("sqlite") else {}
+def _connect_args(url: str, busy_seconds: float) -> dict[str, Any]:
+    return {"timeout": busy_seconds} if url.startswith("sqlite") else {}
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
@@ -103,7 +111,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
 
 def _switch_to_wal(connection: sqlite3.Connection) -> None:
     """Turn the write-ahead log on; needed once in a database's life, and harmless afterwards."""
-    deadline = time.monotonic() + BUSY_TIMEOUT_SECONDS
+    deadline = time.monotonic() + BUSY_SECONDS
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")

@@ -1,17 +1,26 @@
-"""Jobs: what the queue executes. A run's status is its job's status; there is no second truth."""
+"""Jobs as people see them: queued, looked at, moved, stopped, resumed.
 
+A run's status is its job's status; there is no second truth. What a worker and a job's process
+write is in `attempts`.
+"""
+
+import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import sqlalchemy as sa
 
 from engine.errors import NotFound, Refused
-from engine.store import schema
+from engine.store import order, schema
 from engine.store.database import Database, new_id
 
-JobKind = Literal["inspect", "import", "derive", "train", "preflight"]
+JobKind = Literal["inspect", "import", "derive", "train", "evaluate", "preflight"]
 JobStatus = Literal["queued", "running", "completed", "stopped", "failed"]
+Wish = Literal["stop", "pause"]
+"""What a person may want of a live job. A training that is stopped is scored before it ends, one
+that is paused is not; both keep everything and can be resumed."""
 
 LIVE: tuple[JobStatus, ...] = ("queued", "running")
 ENDED: tuple[JobStatus, ...] = ("completed", "stopped", "failed")
@@ -28,10 +37,12 @@ class Job:
     status: JobStatus
     created_at: float
     started_at: float | None
+    """When its newest attempt began."""
     ended_at: float | None
     heartbeat_at: float | None
     """When its process last showed that it lives."""
-    stop_requested: bool
+    wish: Wish | None
+    """What somebody asked of it since it was queued."""
     progress: float
     """Share done, 0 to 1."""
     phase: str
@@ -41,16 +52,43 @@ class Job:
     error: dict[str, Any] | None
     """Why it failed; see `engine.errors.WorkbenchError.to_record`."""
     result: dict[str, Any] | None
+    priority: int
+    """Higher is started first, whoever owns it."""
+    rank: float
+    """Its place among its owner's queued jobs of the same priority: lower is started first."""
+    slot: str | None
+    """Where it runs, or ran last; see `engine.jobs.slots`."""
+    attempts: int
+    """How often it was started. The number of the newest attempt fences its process: one of an
+    earlier attempt can write nothing any more."""
+    retries: int
+    """How often it was started again by itself since a person last wished it to run."""
+    queued_at: float
+    """When it last joined the queue."""
+    waited_seconds: float
+    """Spent in the queue before the attempts so far."""
+    ran_seconds: float
+    """Spent in the attempts that have ended."""
+    start_progress: float
+    """Its progress when the newest attempt began."""
+    incidents: list[dict[str, Any]]
+    """What befell earlier attempts, oldest first: records of errors with `at` (Unix seconds) and
+    `attempt`."""
 
     @property
     def is_live(self) -> bool:
         """Whether it may still change."""
         return self.status in LIVE
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether it ended because somebody paused it."""
+        return self.status == "stopped" and self.wish == "pause"
+
 
 def add_row(connection: sa.Connection, kind: JobKind, payload: dict[str, Any], actor: str) -> str:
     """Queue a job within the caller's transaction and return its id."""
-    job_id = new_id()
+    job_id, now = new_id(), time.time()
     connection.execute(
         schema.jobs.insert().values(
             id=job_id,
@@ -58,10 +96,18 @@ def add_row(connection: sa.Connection, kind: JobKind, payload: dict[str, Any], a
             payload=payload,
             actor=actor,
             status="queued",
-            created_at=time.time(),
-            stop_requested=False,
+            created_at=now,
             progress=0.0,
             phase="queued",
+            priority=0,
+            rank=now,
+            attempts=0,
+            retries=0,
+            queued_at=now,
+            waited_seconds=0.0,
+            ran_seconds=0.0,
+            start_progress=0.0,
+            incidents=[],
         )
     )
     return job_id
@@ -110,29 +156,6 @@ def newest(database: Database, kind: JobKind, limit: int) -> list[Job]:
         return [Job(**row._mapping) for row in connection.execute(query)]
 
 
-def claim(database: Database, kind: JobKind) -> Job | None:
-    """Turn the oldest queued job of a kind into a running one; None when there is none."""
-    table = schema.jobs
-    oldest = (
-        sa.select(table.c.id)
-        .where(table.c.status == "queued", table.c.kind == kind)
-        .order_by(table.c.created_at)
-        .limit(1)
-    )
-    now = time.time()
-    with database.writing() as connection:
-        job_id = connection.scalar(oldest)
-        if job_id is None:
-            return None
-        connection.execute(
-            table.update()
-            .where(table.c.id == job_id, table.c.status == "queued")
-            .values(status="running", started_at=now, heartbeat_at=now, phase="starting")
-        )
-        row = connection.execute(sa.select(table).where(table.c.id == job_id)).one()
-    return Job(**row._mapping)
-
-
 def ended_before(database: Database, kind: JobKind, before: float) -> list[str]:
     """Ids of the jobs of a kind that ended before a time in Unix seconds, oldest first."""
     table = schema.jobs
@@ -151,36 +174,7 @@ def delete(database: Database, job_id: str) -> None:
         connection.execute(schema.jobs.delete().where(schema.jobs.c.id == job_id))
 
 
-def beat(database: Database, job_id: str) -> None:
-    """Record that a job's process lives."""
-    table = schema.jobs
-    with database.writing() as connection:
-        connection.execute(
-            table.update()
-            .where(table.c.id == job_id, table.c.status == "running")
-            .values(heartbeat_at=time.time())
-        )
-
-
-def set_handle(database: Database, job_id: str, handle: dict[str, Any]) -> None:
-    """Remember where the executor started a job."""
-    with database.writing() as connection:
-        connection.execute(
-            schema.jobs.update().where(schema.jobs.c.id == job_id).values(handle=handle)
-        )
-
-
-def set_progress(database: Database, job_id: str, phase: str, progress: float) -> None:
-    """Record what a running job is doing and how far it is."""
-    with database.writing() as connection:
-        connection.execute(
-            schema.jobs.update()
-            .where(schema.jobs.c.id == job_id, schema.jobs.c.status == "running")
-            .values(phase=phase, progress=progress)
-        )
-
-
-def request_stop(database: Database, job_id: str, *, actor: str) -> None:
+def request_stop(database: Database, job_id: str, *, wish: Wish = "stop", actor: str) -> None:
     """Ask a job to stop: a queued one is stopped at once, a running one when it notices.
 
     Raises:
@@ -189,45 +183,148 @@ def request_stop(database: Database, job_id: str, *, actor: str) -> None:
     """
     table = schema.jobs
     with database.writing() as connection:
-        status = connection.scalar(sa.select(table.c.status).where(table.c.id == job_id))
-        if status is None:
-            raise NotFound("There is no job “{job}”.", job=job_id)
-        if status in ENDED:
-            raise Refused("It has already {status}; there is nothing to stop.", status=status)
-        changes: dict[str, Any] = {"stop_requested": True}
-        if status == "queued":
-            changes |= {"status": "stopped", "ended_at": time.time(), "phase": "stopped"}
+        job = locked(connection, job_id)
+        if job.status in ENDED:
+            raise Refused("It has already {status}; there is nothing to stop.", status=job.status)
+        changes: dict[str, Any] = {"wish": wish}
+        if job.status == "queued":
+            now = time.time()
+            waited = job.waited_seconds + max(now - job.queued_at, 0.0)
+            changes |= {"status": "stopped", "ended_at": now, "phase": "stopped"}
+            changes |= {"waited_seconds": waited}
         connection.execute(table.update().where(table.c.id == job_id).values(**changes))
 
 
-def stop_requested(database: Database, job_id: str) -> bool:
-    """Whether somebody asked the job to stop."""
-    query = sa.select(schema.jobs.c.stop_requested).where(schema.jobs.c.id == job_id)
-    with database.reading() as connection:
-        return bool(connection.scalar(query))
+def resume_row(connection: sa.Connection, job_id: str) -> None:
+    """Queue an ended job once more within the caller's transaction; what it was told before is
+    forgotten, what befell it is kept.
 
-
-def finish(
-    database: Database,
-    job_id: str,
-    status: JobStatus,
-    *,
-    error: dict[str, Any] | None = None,
-    result: dict[str, Any] | None = None,
-) -> bool:
-    """End a running job; returns False, changing nothing, when it had ended already."""
-    table = schema.jobs
-    changes: dict[str, Any] = {
-        "status": status,
-        "ended_at": time.time(),
-        "phase": status,
-        "error": error,
-        "result": result,
-    }
-    if status == "completed":
-        changes["progress"] = 1.0
-    with database.writing() as connection:
-        outcome = connection.execute(
-            table.update().where(table.c.id == job_id, table.c.status == "running").values(changes)
+    Raises:
+        NotFound: there is no such job.
+        Refused: it has not ended.
+    """
+    job = locked(connection, job_id)
+    if job.status in LIVE:
+        raise Refused("It is {status} already; there is nothing to resume.", status=job.status)
+    incidents = job.incidents
+    if job.error is not None:
+        incidents = [*incidents, incident(job, job.error)]
+    now = time.time()
+    connection.execute(
+        schema.jobs.update()
+        .where(schema.jobs.c.id == job_id)
+        .values(
+            status="queued",
+            phase="queued",
+            ended_at=None,
+            wish=None,
+            error=None,
+            retries=0,
+            priority=0,
+            rank=now,
+            queued_at=now,
+            incidents=incidents,
         )
-    return outcome.rowcount == 1
+    )
+
+
+def incident(job: Job, error: dict[str, Any]) -> dict[str, Any]:
+    """What is kept of the end of a job's newest attempt."""
+    return error | {"at": time.time(), "attempt": job.attempts}
+
+
+def queue(database: Database) -> list[Job]:
+    """The queued jobs of all kinds in the order in which they would be started."""
+    with database.reading() as connection:
+        return _in_order(connection)
+
+
+def run_next(database: Database, job_id: str, *, actor: str) -> None:
+    """Put a queued job before all others.
+
+    Raises:
+        NotFound: there is no such job.
+        Refused: it is not waiting any more.
+    """
+    table = schema.jobs
+    with database.writing() as connection:
+        _require_queued(locked(connection, job_id))
+        highest = sa.select(sa.func.max(table.c.priority)).where(table.c.status == "queued")
+        priority = (connection.scalar(highest) or 0) + 1
+        connection.execute(table.update().where(table.c.id == job_id).values(priority=priority))
+
+
+def move(database: Database, job_id: str, *, earlier: bool, actor: str) -> None:
+    """Let a queued job change places with the one before or after it; the first and the last stay.
+
+    The neighbour is the nearest of the same kind and owner: the order between owners is kept
+    fair by itself (`order.in_order`), and each kind has slots of its own.
+
+    Raises:
+        NotFound: there is no such job.
+        Refused: it is not waiting any more.
+    """
+    table = schema.jobs
+    with database.writing() as connection:
+        job = locked(connection, job_id)
+        _require_queued(job)
+        line = [
+            other
+            for other in _in_order(connection)
+            if (other.kind, other.actor) == (job.kind, job.actor)
+        ]
+        index = [other.id for other in line].index(job_id)
+        other_index = index - 1 if earlier else index + 1
+        if not 0 <= other_index < len(line):
+            return
+        line[index], line[other_index] = line[other_index], line[index]
+        # The places are dealt out anew, so that a job can also pass one of a higher priority.
+        priorities = sorted((other.priority for other in line), reverse=True)
+        ranks = _apart(sorted(other.rank for other in line))
+        for other, priority, rank in zip(line, priorities, ranks, strict=True):
+            connection.execute(
+                table.update().where(table.c.id == other.id).values(priority=priority, rank=rank)
+            )
+
+
+def last_started(connection: sa.Connection, kinds: Sequence[JobKind]) -> dict[str, float]:
+    """When a job of some kinds was last started, by owner."""
+    table = schema.jobs
+    query = (
+        sa.select(table.c.actor, sa.func.max(table.c.started_at))
+        .where(table.c.kind.in_(kinds), table.c.started_at.is_not(None))
+        .group_by(table.c.actor)
+    )
+    return {actor: moment for actor, moment in connection.execute(query)}
+
+
+def locked(connection: sa.Connection, job_id: str) -> Job:
+    """A job within a writing transaction: on PostgreSQL others wait until it is over.
+
+    Raises:
+        NotFound: there is no such job.
+    """
+    query = sa.select(schema.jobs).where(schema.jobs.c.id == job_id).with_for_update()
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        raise NotFound("There is no job “{job}”.", job=job_id)
+    return Job(**row._mapping)
+
+
+def _in_order(connection: sa.Connection) -> list[Job]:
+    rows = connection.execute(sa.select(schema.jobs).where(schema.jobs.c.status.in_(LIVE)))
+    live = [Job(**row._mapping) for row in rows]
+    return order.in_order(live, last_started(connection, get_args(JobKind)))
+
+
+def _apart(ranks: Sequence[float]) -> list[float]:
+    """Ascending ranks, with those that are equal as little apart as can be."""
+    apart: list[float] = []
+    for rank in ranks:
+        apart.append(max(rank, math.nextafter(apart[-1], math.inf)) if apart else rank)
+    return apart
+
+
+def _require_queued(job: Job) -> None:
+    if job.status != "queued":
+        raise Refused("It is {status} and not waiting any more.", status=job.status)

@@ -1,14 +1,14 @@
 """Runs: one training of one recipe on one dataset."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
-from engine.config import TrainConfig, parse_config
-from engine.errors import NotFound
+from engine.config import TrainConfig, parse_config, with_changes
+from engine.errors import NotFound, Refused
 from engine.notes import Note
 from engine.store import jobs, schema
 from engine.store.database import Database, new_id
@@ -38,6 +38,15 @@ class Run:
     """Why a setting has its value, by leaf name; only of settings that were fitted to the data."""
     preflight: dict[str, Any] | None
     """What was measured before its first step; None until then."""
+    adjustments: Mapping[str, Any]
+    """Settings, by leaf name, that differ from `config` since memory ran out; see
+    `effective_config`."""
+    scored_at: float | None
+    """When its images were last scored; None while they are not."""
+    tags: tuple[str, ...]
+    notes: str
+    archived: bool
+    """Whether it is left out where nobody asks for archived runs."""
     job: Job
     num_epochs_done: int
     best_epoch: int | None
@@ -48,6 +57,11 @@ class Run:
     def status(self) -> jobs.JobStatus:
         """queued → running → completed / stopped / failed"""
         return self.job.status
+
+    @property
+    def effective_config(self) -> TrainConfig:
+        """The settings it is trained with."""
+        return with_changes(self.config, self.adjustments)
 
 
 def add(
@@ -81,6 +95,10 @@ def add(
                 split=split,
                 num_parameters=num_parameters,
                 reasons={name: note.to_record() for name, note in (reasons or {}).items()},
+                adjustments={},
+                tags=[],
+                notes="",
+                archived=False,
             )
         )
     return run_id
@@ -134,12 +152,71 @@ def split_of(database: Database, run_id: str) -> Split:
     return dict(split)
 
 
+def resume(database: Database, run_id: str, config: TrainConfig | None = None) -> None:
+    """Queue an ended run once more, to go on where it stands; in one transaction.
+
+    Args:
+        config: its settings from now on, where they change: more epochs.
+
+    Raises:
+        NotFound: there is no such run.
+        Refused: it has not ended.
+    """
+    table = schema.runs
+    with database.writing() as connection:
+        job_id = connection.scalar(sa.select(table.c.job_id).where(table.c.id == run_id))
+        if job_id is None:
+            raise NotFound("There is no run “{run}”.", run=run_id)
+        jobs.resume_row(connection, job_id)
+        if config is not None:
+            changed = table.update().where(table.c.id == run_id).values(config=config.to_dict())
+            connection.execute(changed)
+
+
+def describe(
+    database: Database,
+    run_id: str,
+    *,
+    name: str | None = None,
+    tags: Sequence[str] | None = None,
+    notes: str | None = None,
+    archived: bool | None = None,
+) -> None:
+    """Change what people call a run and write on it; None leaves a thing as it is."""
+    wished = {"name": name, "notes": notes, "archived": archived}
+    changes: dict[str, Any] = {key: value for key, value in wished.items() if value is not None}
+    if tags is not None:
+        changes["tags"] = list(tags)
+    if changes:
+        _set(database, run_id, **changes)
+
+
+def delete(database: Database, run_id: str) -> None:
+    """Forget a run with its job, epochs and scores; one that is not there is fine.
+
+    Raises:
+        Refused: it has not ended.
+    """
+    table = schema.runs
+    with database.writing() as connection:
+        job_id = connection.scalar(sa.select(table.c.job_id).where(table.c.id == run_id))
+        if job_id is None:
+            return
+        job = jobs.locked(connection, job_id)
+        if job.is_live:
+            raise Refused("It is {status}. Stop it first.", status=job.status)
+        connection.execute(table.delete().where(table.c.id == run_id))
+        connection.execute(schema.jobs.delete().where(schema.jobs.c.id == job_id))
+
+
+def set_adjustments(database: Database, run_id: str, adjustments: Mapping[str, Any]) -> None:
+    """Record the settings, by leaf name, that a run is trained with in place of its own."""
+    _set(database, run_id, adjustments=dict(adjustments))
+
+
 def set_environment(database: Database, run_id: str, environment: dict[str, Any]) -> None:
     """Record the versions and the hardware a run is trained with."""
-    with database.writing() as connection:
-        connection.execute(
-            schema.runs.update().where(schema.runs.c.id == run_id).values(environment=environment)
-        )
+    _set(database, run_id, environment=environment)
 
 
 def set_preflight(database: Database, run_id: str, record: Mapping[str, Any]) -> None:
@@ -148,10 +225,12 @@ def set_preflight(database: Database, run_id: str, record: Mapping[str, Any]) ->
     Args:
         record: JSON types.
     """
+    _set(database, run_id, preflight=dict(record))
+
+
+def _set(database: Database, run_id: str, **changes: Any) -> None:
     with database.writing() as connection:
-        connection.execute(
-            schema.runs.update().where(schema.runs.c.id == run_id).values(preflight=dict(record))
-        )
+        connection.execute(schema.runs.update().where(schema.runs.c.id == run_id).values(changes))
 
 
 def _select(database: Database, condition: sa.ColumnElement[bool]) -> list[Run]:
@@ -196,6 +275,11 @@ def _run(row: sa.Row[Any]) -> Run:
         environment=row.environment,
         reasons={name: Note.from_record(record) for name, record in row.reasons.items()},
         preflight=row.preflight,
+        adjustments=row.adjustments,
+        scored_at=row.scored_at,
+        tags=tuple(row.tags),
+        notes=row.notes,
+        archived=row.archived,
         job=Job(**{column.name: values[f"job_{column.name}_"] for column in schema.jobs.c}),
         num_epochs_done=row.num_epochs_done,
         best_epoch=row.best_epoch,

@@ -20,7 +20,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_REVISION = "0003"
+SCHEMA_REVISION = "0004"
 """The newest migration; a database at another revision is upgraded when opened."""
 
 metadata = MetaData()
@@ -98,12 +98,22 @@ jobs = Table(
     Column("started_at", Float),
     Column("ended_at", Float),
     Column("heartbeat_at", Float),
-    Column("stop_requested", Boolean, nullable=False),
+    Column("wish", String(10)),
     Column("progress", Float, nullable=False),
     Column("phase", String(40), nullable=False),
     Column("handle", JSON),
     Column("error", JSON),
     Column("result", JSON),
+    Column("priority", Integer, nullable=False),
+    Column("rank", Float, nullable=False),
+    Column("slot", String(80)),
+    Column("attempts", Integer, nullable=False),
+    Column("retries", Integer, nullable=False),
+    Column("queued_at", Float, nullable=False),
+    Column("waited_seconds", Float, nullable=False),
+    Column("ran_seconds", Float, nullable=False),
+    Column("start_progress", Float, nullable=False),
+    Column("incidents", JSON, nullable=False),
     Index("jobs_by_status", "status", "created_at"),
 )
 
@@ -122,6 +132,11 @@ runs = Table(
     Column("environment", JSON),
     Column("reasons", JSON, nullable=False),
     Column("preflight", JSON),
+    Column("adjustments", JSON, nullable=False),
+    Column("scored_at", Float),
+    Column("tags", JSON, nullable=False),
+    Column("notes", Text, nullable=False),
+    Column("archived", Boolean, nullable=False),
 )
 
 epochs = Table(
@@ -164,6 +179,32 @@ workers = Table(
     metadata,
     Column("host", String(200), primary_key=True),
     Column("pid", Integer, nullable=False),
-    Column("process_started_at", Float, nullable=False),
+    Column("stamp", String(80), nullable=False),
     Column("heartbeat_at", Float, nullable=False),
+)
+
+machine_samples = Table(
+    "machine_samples",
+    metadata,
+    Column("host", String(200), primary_key=True),
+    Column("at", Float, primary_key=True),
+    Column("cpu_share", Float, nullable=False),
+    Column("memory_used_bytes", BigInteger, nullable=False),
+    Column("memory_total_bytes", BigInteger, nullable=False),
+    Column("disk_free_bytes", BigInteger, nullable=False),
+    Column("disk_total_bytes", BigInteger, nullable=False),
+    Column("gpus", JSON, nullable=False),
+)
+
+notices = Table(
+    "notices",
+    metadata,
+    Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("channel", String(20), primary_key=True),
+    Column("created_at", Float, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("next_try_at", Float),
+    Column("sent_at", Float),
+    Column("error", Text),
 )

@@ -1,5 +1,6 @@
 """Scores: the counts of one sample and one class under one run's best checkpoint."""
 
+import time
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ def add(
     sample_scores: Sequence[SampleScore],
     histograms: Sequence[NDArray[np.int64]],
 ) -> None:
-    """Record the scores of some samples.
+    """Record the scores of some samples, and the time as the run's `scored_at`.
 
     Args:
         histograms: one array of shape (classes, 2, 256) per sample: pixels by probability bin,
@@ -51,8 +52,18 @@ def add(
         for score, bins in zip(sample_scores, histograms, strict=True)
         for class_index in range(len(score.tp))
     ]
+    runs = schema.runs
     with database.writing() as connection:
         connection.execute(schema.scores.insert(), rows)
+        connection.execute(runs.update().where(runs.c.id == run_id).values(scored_at=time.time()))
+
+
+def clear(database: Database, run_id: str) -> None:
+    """Forget a run's scores: they are of a checkpoint that is its best no more."""
+    scores, runs = schema.scores, schema.runs
+    with database.writing() as connection:
+        connection.execute(scores.delete().where(scores.c.run_id == run_id))
+        connection.execute(runs.update().where(runs.c.id == run_id).values(scored_at=None))
 
 
 def of_run(database: Database, run_id: str, split: str | None = None) -> list[SampleScore]:

@@ -8,6 +8,9 @@ import sqlalchemy as sa
 from engine.store import schema
 from engine.store.database import Database
 
+NOTICE_SECONDS = 2 * 3600.0
+"""How long a worker stays to tell of an ended run that nobody could be told of yet."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkerRecord:
@@ -15,11 +18,12 @@ class WorkerRecord:
 
     host: str
     pid: int
-    process_started_at: float
+    stamp: str
+    """Tells its process from others with the same number; see `engine.jobs.daemon.stamp_of`."""
     heartbeat_at: float
 
 
-def announce(database: Database, host: str, pid: int, process_started_at: float) -> None:
+def announce(database: Database, host: str, pid: int, stamp: str) -> None:
     """Record that this process is the worker of its host."""
     with database.writing() as connection:
         connection.execute(schema.workers.delete().where(schema.workers.c.host == host))
@@ -27,7 +31,7 @@ def announce(database: Database, host: str, pid: int, process_started_at: float)
             schema.workers.insert().values(
                 host=host,
                 pid=pid,
-                process_started_at=process_started_at,
+                stamp=stamp,
                 heartbeat_at=time.time(),
             )
         )
@@ -58,13 +62,20 @@ def leave(database: Database, host: str) -> None:
 
 
 def leave_if_idle(database: Database, host: str) -> bool:
-    """Leave unless jobs are open; the check and the leaving are one transaction.
+    """Leave unless jobs are open or somebody is still to be told of one; the check and the leaving
+    are one transaction.
 
     Whoever queues a job afterwards finds no worker and starts one.
     """
-    open_jobs = sa.select(sa.func.count()).where(schema.jobs.c.status.in_(("queued", "running")))
+    jobs, notices = schema.jobs, schema.notices
+    is_open = sa.exists().where(jobs.c.status.in_(("queued", "running")))
+    # Those of a channel that is not set up any more are due for ever.
+    is_due = sa.exists().where(
+        notices.c.next_try_at.is_not(None),
+        notices.c.created_at > time.time() - NOTICE_SECONDS,
+    )
     with database.writing() as connection:
-        if connection.scalar(open_jobs):
+        if connection.scalar(sa.select(sa.or_(is_open, is_due))):
             return False
         connection.execute(schema.workers.delete().where(schema.workers.c.host == host))
         return True

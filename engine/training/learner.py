@@ -112,10 +112,12 @@ class Learner:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` gave."""
+        """Go on from what `state` gave, be it in another precision."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
+        # Only fp16 has something to scale; one that begins with it begins anew.
+        if state["scaler"]:
+            self.scaler.load_state_dict(state["scaler"])
         if self.averaged is not None:
             self.averaged.restore(state["averaged"])
 

@@ -26,12 +26,16 @@ class LossWatch:
     Args:
         precision: how the loss was computed, for the diagnosis.
         in_validation: the steps are those of a validation, which learns nothing.
+        sum_before: of the images of the same epoch that came before an interruption.
     """
 
-    def __init__(self, precision: str, *, in_validation: bool = False) -> None:
+    def __init__(
+        self, precision: str, *, in_validation: bool = False, sum_before: float = 0.0
+    ) -> None:
         self._precision, self._in_validation = precision, in_validation
         self._steps: list[_Step] = []
-        self._sum, self._num_images, self._num_steps = 0.0, 0, 0
+        # One sum, added up in the order of the steps: two partial sums would round otherwise.
+        self._sum, self._num_images, self._num_steps = sum_before, 0, 0
         self._last: float | None = None
         self._looked_at = time.monotonic()
 
@@ -46,7 +50,7 @@ class LossWatch:
             self._look()
 
     def total(self) -> tuple[float, int]:
-        """The sum of the images' losses so far, and how many images that were.
+        """The sum of the images' losses so far, and how many images were added to it.
 
         Raises:
             Diverged: a loss is infinite or undefined.

@@ -33,6 +33,9 @@ class _Patience:
         self._since = epoch
         return True
 
+    def wait_from(self, epoch: float) -> None:
+        self._since = epoch
+
     def state(self) -> dict[str, Any]:
         return {"best": self._best, "since": self._since}
 
@@ -67,6 +70,11 @@ class Schedule:
         """Go on from what `state` gave."""
         self._factor = state["factor"]
         self._patience.restore(state["patience"])
+
+    def stretch(self, progress: float) -> None:
+        """Go on as a longer training, of which so much is done: a “plateau” is waited for from
+        here, as epochs that were counted before may count otherwise now."""
+        self._patience.wait_from(virtual_epochs(self._schedule, progress))
 
 
 class EarlyStopping:

@@ -5,31 +5,34 @@ Shapes: N images of a batch, C channels, H height, W width, K classes.
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from engine.config import TrainConfig, with_changes
-from engine.errors import BadData
+from engine.config import TrainConfig
 from engine.events import EpochDone, EpochRecord, Event, Started, StepDone
 from engine.files import Files
-from engine.models import weights
-from engine.models.compute import Compute, memory_errors
+from engine.models.compute import Compute, choose_compute, choose_device, memory_errors
 from engine.models.probabilities import class_probabilities, decide
+from engine.models.registry import SegmentationNet
+from engine.models.weights import CheckpointInfo
+from engine.notes import Note
 from engine.scores.rules import Summary
-from engine.training import checkpoint
 from engine.training.budget import Budget
 from engine.training.data import TrainingData, View, training_batch, validation_batch
+from engine.training.keeping import Keeper
 from engine.training.loss_watch import LossWatch
 from engine.training.meters import Meters
 from engine.training.preflight import prepare
 from engine.training.sampling import TrainingSampler, val_places
 from engine.training.schedules import EarlyStopping, Schedule
+from engine.training.standing import ResumePoint, Standing, resume_point, stored_records
 from engine.training.validation import Tally
-from engine.training.windows import Cut, Prefetch
+from engine.training.windows import Cut, Prefetch, WindowPlace
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +49,6 @@ class TrainingContext:
     """Where pretrained encoders may lie."""
     start_from: Path | None = None
     """Weights of another run that this one starts from."""
-    resume_from: Path | None = None
-    """The `last` checkpoint of this run, to go on from."""
     rank: int = 0
     """This process's number among `world_size`: 0 of 1, until training is distributed."""
     world_size: int = 1
@@ -66,7 +67,8 @@ class TrainingResult:
 
 
 def train(config: TrainConfig, data: TrainingData, context: TrainingContext) -> TrainingResult:
-    """Train a network and leave its `best` and `last` checkpoints in the run's folder.
+    """Train a network and leave its checkpoints in the run's folder; where there are some
+    already, go on from the newest.
 
     The best epoch has the highest mean image Dice on the validation split; the lower validation
     loss decides between equals, so that a network that has begun to learn beats one that
@@ -75,56 +77,56 @@ def train(config: TrainConfig, data: TrainingData, context: TrainingContext) -> 
     Raises:
         BadData: a checkpoint to start or to go on from cannot be used.
         BadSetting: the device or the encoder's weights are not to be had.
+        DiskFull: a checkpoint does not fit onto the disk.
         Diverged: the loss became infinite or undefined.
         OutOfMemory: the training does not fit into the device's memory.
     """
-    trainer = Trainer(config, data, context)
-    with memory_errors(trainer.learner.compute.device):
+    with memory_errors(choose_device(config.compute)):
+        point = resume_point(config, context.files, context.run_folder)
+        if point is not None and point.is_over:
+            return _result_of(point, context)
+        trainer = Trainer(config, data, context, point)
+        # What it holds is in the network now, and would stay in memory a second time.
+        del point
         for _record in trainer.epochs():
             pass
-    return trainer.result()
+        return trainer.result()
 
 
-@dataclass
-class Standing:
-    """Where a training stands, its weights apart; plain values, stored as they are."""
-
-    epoch: int = 0
-    """Epochs that have ended."""
-    best: tuple[float, float] | None = None
-    """Validation Dice and negative loss of the best epoch."""
-    best_epoch: int | None = None
-    learning_rate: float = 0.0
-    """Of the last step."""
-    num_batches: int = 0
-    """Batches trained of the epoch that has begun. It and what follows is 0 between epochs."""
-    num_images: int = 0
-    loss_sum: float = 0.0
-    """Over those images."""
-    seconds: float = 0.0
-    waited_seconds: float = 0.0
-    """In which the device waited for images."""
-    num_steps: int = 0
-
-    def begin_next_epoch(self) -> None:
-        """Count from 0 again."""
-        self.epoch += 1
-        self.num_batches = self.num_images = self.num_steps = 0
-        self.loss_sum = self.seconds = self.waited_seconds = 0.0
+def _result_of(point: ResumePoint, context: TrainingContext) -> TrainingResult:
+    """The result of a training that was over already."""
+    standing = point.standing
+    Keeper(context.files, context.run_folder).go_on_from(standing, last_is_sound=True)
+    context.emit(_resumed(point, facts={}, notes=()))
+    return TrainingResult(
+        num_epochs=standing.epoch,
+        best_epoch=standing.best_epoch,
+        stopped=False,
+        compute=choose_compute(point.config.compute),
+    )
 
 
 class Trainer:
-    """One training in progress; `train` runs one to its end."""
+    """One training in progress; `train` runs one to its end.
 
-    def __init__(self, config: TrainConfig, data: TrainingData, context: TrainingContext) -> None:
+    Args:
+        point: where it goes on; None begins it.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        data: TrainingData,
+        context: TrainingContext,
+        point: ResumePoint | None = None,
+    ) -> None:
         self.config, self.data, self.context = config, data, context
         self.budget = Budget(config.schedule)
         self.view = View.of(config)
-        last = context.resume_from and self._checked(checkpoint.load_state(context.resume_from))
         prepared = (
-            prepare(_decided(config, last["compute"]), data)
-            if last
-            else prepare(config, data, context.weights_folder, context.start_from)
+            prepare(config, data, context.weights_folder, context.start_from)
+            if point is None
+            else prepare(point.config, data)
         )
         self.learner, self.windows = prepared.learner, prepared.windows
         self.compiled = prepared.speed.compiled
@@ -132,43 +134,39 @@ class Trainer:
             self.learner.compile()
         device = self.learner.compute.device
         self.sampler = TrainingSampler(data.arrays, data.train, data.background(), config)
-        places, size = (
-            val_places(data.arrays, data.val, self.view.target_px),
-            config.schedule.batch_size,
-        )
-        self.val_batches = [places[start : start + size] for start in range(0, len(places), size)]
+        windows = val_places(data.arrays, data.val, self.view.target_px)
+        self.val_batches = _batches(windows, config.schedule.batch_size)
         self.schedule = Schedule(config.optimizer, config.schedule)
         self.stopping = EarlyStopping(config.schedule)
         # Augmentation has a generator of its own, so that it depends on the seed and the step
         # alone, and not on how many random numbers weights and dropout took.
         self.generator = torch.Generator().manual_seed(config.schedule.seed)
         self.meters = Meters(device)
+        self.keeper = Keeper(context.files, context.run_folder)
         self.standing = Standing()
+        self.records: list[EpochRecord] | None = []
         self.stopped = False
-        if last:
-            self._restore(last)
-        context.emit(Started(facts=prepared.facts, notes=prepared.notes))
+        started = Started(facts=prepared.facts, notes=prepared.notes)
+        if point is not None:
+            self._go_on_from(point)
+            started = _resumed(point, prepared.facts, prepared.notes)
+        context.emit(started)
 
     def epochs(self) -> Iterator[EpochRecord]:
         """Train epoch by epoch, to the end of the schedule, or until asked to stop."""
         # One epoch at least: a budget that measuring used up would leave nothing to keep.
-        while self.standing.epoch == 0 or self._progress() < 1:
+        self.standing.is_over = self.standing.epoch > 0 and self._progress() >= 1
+        while not self.standing.is_over:
             # Should the epoch be left half-done, it is drawn again from here, and the rest trained.
             epoch_began = self.sampler.state()
-            self.meters.start()
-            self._train_epoch()
+            self._train_epoch(epoch_began)
             if self.stopped:
-                self._save_last(epoch_began)
+                self._save_state(epoch_began)
                 return
             record = self._validated_epoch()
-            self.standing.begin_next_epoch()
-            is_hopeless = self.stopping.note(self._progress(), record.val_dice)
-            self._save_last(self.sampler.state())
+            self._end_epoch(record)
             self.context.emit(EpochDone(record=record))
             yield record
-            if is_hopeless:
-                log.info("Validation has not improved for long enough; the training ends early.")
-                return
 
     def result(self) -> TrainingResult:
         """How the training ended, or where it stands."""
@@ -179,30 +177,38 @@ class Trainer:
             compute=self.learner.compute,
         )
 
-    def _train_epoch(self) -> None:
+    def _train_epoch(self, epoch_began: Mapping[str, Any]) -> None:
         """Train an epoch, or what is left of it, to its end or until asked to stop."""
-        standing, view, batches = self.standing, self.view, self.sampler.epoch()
-        num_images = sum(map(len, batches))
-        watch = LossWatch(self.learner.compute.precision_setting)
-        todo = batches[standing.num_batches :]
-        with Prefetch(self.windows, todo, view.target_px, view.training_margin_px) as cuts:
+        self.meters.start()
+        standing, view, before = self.standing, self.view, replace(self.standing)
+        # Images are counted, and not batches, whose size may have changed since.
+        places = list(chain.from_iterable(self.sampler.epoch()))
+        todo = _batches(places[standing.num_images :], self.config.schedule.batch_size)
+        watch = LossWatch(self.learner.compute.precision_setting, sum_before=standing.loss_sum)
+        cuts = Prefetch(self.windows, todo, view.target_px, view.training_margin_px)
+
+        def note_part() -> None:
+            standing.loss_sum = watch.total()[0]
+            standing.waited_seconds = before.waited_seconds + cuts.waited_seconds
+            standing.seconds = before.seconds + self.meters.seconds()
+
+        with cuts:
             for group in _groups(cuts, self.config.optimizer.accumulation):
-                progress = self._progress(standing.num_images / num_images)
+                progress = self._progress(standing.num_images / len(places))
                 if standing.num_images and progress >= 1:
                     break
-                watch.add(
-                    self._step(group, progress), _num_images(group), self.standing.learning_rate
-                )
-                standing.num_batches += len(group)
+                loss = self._step(group, progress)
+                watch.add(loss, _num_images(group), standing.learning_rate)
                 standing.num_images += _num_images(group)
                 standing.num_steps += 1
                 self.context.emit(StepDone(progress=progress))
-                if self.context.should_stop():
-                    self.stopped = True
+                self.stopped = self.context.should_stop()
+                if self.stopped:
                     break
-        standing.loss_sum += watch.total()[0]
-        standing.waited_seconds += cuts.waited_seconds
-        standing.seconds += self.meters.seconds()
+                if self.keeper.is_due(within_epoch=True):
+                    note_part()
+                    self._save_state(epoch_began)
+        note_part()
 
     def _step(self, group: Sequence[Cut], progress: float) -> Tensor:
         self.standing.learning_rate = self.schedule.rate(progress)
@@ -214,7 +220,7 @@ class Trainer:
 
     def _validated_epoch(self) -> EpochRecord:
         """Validate the epoch that was just trained, and keep the weights if they are the best."""
-        standing = self.standing
+        standing, began = self.standing, self.meters.seconds()
         with self.learner.evaluated() as model:
             val_loss, summary = self._validate()
             score = (summary.mean_image_dice, -val_loss)
@@ -231,8 +237,8 @@ class Trainer:
             val_iou=summary.mean_image_iou,
             val_class_dice=tuple(each.dice for each in summary.by_class),
             val_class_iou=tuple(each.iou for each in summary.by_class),
-            learning_rate=self.standing.learning_rate,
-            seconds=self.meters.seconds(),
+            learning_rate=standing.learning_rate,
+            seconds=standing.seconds + self.meters.seconds() - began,
             images_per_second=standing.num_images / standing.seconds,
             is_best=is_best,
             num_steps=standing.num_steps,
@@ -240,6 +246,18 @@ class Trainer:
             peak_memory_bytes=self.meters.peak_memory_bytes(),
             gpu_utilization=self.meters.gpu_utilization(),
         )
+
+    def _end_epoch(self, record: EpochRecord) -> None:
+        """Count the epoch, see whether it was the last, and save the state if it is time."""
+        self.standing.end_epoch()
+        if self.records is not None:
+            self.records.append(record)
+        is_hopeless = self.stopping.note(self._progress(), record.val_dice)
+        if is_hopeless:
+            log.info("Validation has not improved for long enough; the training ends early.")
+        self.standing.is_over = is_hopeless or self._progress() >= 1
+        if self.standing.is_over or self.keeper.is_due():
+            self._save_state(self.sampler.state())
 
     def _validate(self) -> tuple[float, Summary]:
         """Mean loss and scores of the validation split, every pixel of every image counted once."""
@@ -260,67 +278,74 @@ class Trainer:
         loss_sum, num_windows = watch.total()
         return loss_sum / num_windows, tally.summary()
 
-    def _save_best(self, model: torch.nn.Module, val_dice: float) -> None:
-        info = weights.CheckpointInfo(
+    def _save_best(self, model: SegmentationNet, val_dice: float) -> None:
+        info = CheckpointInfo(
             config=self.config,
             in_channels=self.data.arrays.num_channels,
             num_classes=len(self.data.classes),
             epoch=self.standing.epoch + 1,
             val_dice=val_dice,
         )
-        weights.save_weights(
-            self.context.files, checkpoint.best_key(self.context.run_folder), model, info
+        self.keeper.keep_best(model, info)
+
+    def _save_state(self, sampler_state: Mapping[str, Any]) -> None:
+        """Save all that `_go_on_from` needs.
+
+        Args:
+            sampler_state: from which the epoch that has begun, or the next one, is drawn.
+        """
+        compute = self.learner.compute
+        self.keeper.keep_state(
+            {
+                "config": self.config.to_dict(),
+                "compute": {
+                    "precision": compute.precision_setting,
+                    "compiled": "on" if self.compiled else "off",
+                },
+                "standing": asdict(self.standing),
+                "records": stored_records(self.records),
+                "elapsed_seconds": self.budget.seconds(),
+                "learner": self.learner.state(),
+                "schedule": self.schedule.state(),
+                "stopping": self.stopping.state(),
+                "sampler": sampler_state,
+                "generator": self.generator.get_state(),
+                "torch_generators": _generator_states(compute.device),
+            }
         )
 
-    def _save_last(self, sampler_state: Mapping[str, Any]) -> None:
-        state = {
-            "config": self.config.to_dict(),
-            "compute": self._compute_settings(),
-            "standing": asdict(self.standing),
-            "elapsed_seconds": self.budget.seconds(),
-            "learner": self.learner.state(),
-            "schedule": self.schedule.state(),
-            "stopping": self.stopping.state(),
-            "sampler": sampler_state,
-            "generator": self.generator.get_state(),
-            "torch_generators": _generator_states(self.learner.compute.device),
-        }
-        key = checkpoint.last_key(self.context.run_folder)
-        checkpoint.save_state(self.context.files, key, state)
-
-    def _checked(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
-        if state["config"] != self.config.to_dict():
-            raise BadData(
-                "The checkpoint belongs to a training with other settings, so this one cannot go "
-                "on from it. Start a new run from it instead (start_from)."
-            )
-        return state
-
-    def _compute_settings(self) -> dict[str, str]:
-        """What was chosen by measuring, as settings."""
-        return {
-            "precision": self.learner.compute.precision_setting,
-            "compiled": "on" if self.compiled else "off",
-        }
-
-    def _restore(self, state: Mapping[str, Any]) -> None:
-        """Go on where `_save_last` left off."""
-        self.standing = Standing(**state["standing"])
+    def _go_on_from(self, point: ResumePoint) -> None:
+        state = point.state
+        self.standing = point.standing
+        self.records = None if point.records is None else list(point.records)
         self.budget.elapsed_seconds = state["elapsed_seconds"]
         self.learner.restore(state["learner"])
         self.schedule.restore(state["schedule"])
-        self.stopping.restore(state["stopping"])
+        if point.is_longer:
+            # Whoever wants more is not to be told at once that it is hopeless.
+            self.schedule.stretch(self._progress())
+        else:
+            self.stopping.restore(state["stopping"])
         self.sampler.restore(state["sampler"])
         self.generator.set_state(state["generator"])
         _restore_generators(self.learner.compute.device, state["torch_generators"])
+        self.keeper.go_on_from(point.standing, last_is_sound=point.note is None)
 
     def _progress(self, of_epoch: float = 0.0) -> float:
         return self.budget.progress(self.standing.epoch + of_epoch)
 
 
-def _decided(config: TrainConfig, compute: Mapping[str, str]) -> TrainConfig:
-    """The settings with nothing left to measure or to fetch, for weights that are at hand."""
-    return with_changes(config, {**compute, "encoder_weights": "none"})
+def _resumed(point: ResumePoint, facts: Mapping[str, Any], notes: tuple[Note, ...]) -> Started:
+    return Started(
+        facts=facts,
+        notes=notes if point.note is None else (point.note, *notes),
+        resumed_from=point.standing.epoch,
+        records=point.records,
+    )
+
+
+def _batches(places: Sequence[WindowPlace], size: int) -> list[Sequence[WindowPlace]]:
+    return [places[start : start + size] for start in range(0, len(places), size)]
 
 
 def _groups(cuts: Iterable[Cut], size: int) -> Iterator[list[Cut]]:

@@ -1,7 +1,9 @@
 """The plots. One look, one colour per run or class on every page."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -24,6 +26,7 @@ RUN_COLORS = (
 _HEIGHT_PX = 300
 _SMALL_HEIGHT_PX = 210
 _TINY_HEIGHT_PX = 150
+_BAR_HEIGHT_PX = 96
 _MAX_IN_LEGEND = 6
 
 
@@ -98,6 +101,69 @@ def epoch_curve(
     figure.update_yaxes(rangemode="tozero", nticks=4)
     if is_share:
         figure.update_yaxes(range=[0, 1.02], tickformat=".0%")
+    return figure
+
+
+def machine_curve(
+    title: str,
+    lines: Mapping[str, tuple[Sequence[float], Sequence[float | None]]],
+    span: tuple[float, float],
+    *,
+    top: float | None,
+    number_format: str,
+    unit: str = "",
+) -> go.Figure:
+    """What a machine was doing over a time, in a small plot.
+
+    Args:
+        lines: by name, the moments in Unix seconds and the values; None breaks a line.
+        span: the time, also where nothing was measured, in Unix seconds.
+        top: the end of the scale; None for that of the values.
+        number_format: of the values, as D3 writes it.
+    """
+    figure = go.Figure()
+    lay_out(figure, title, height_px=_SMALL_HEIGHT_PX)
+    ending = f" {unit}" if unit else ""
+    for position, (name, (moments, values)) in enumerate(lines.items()):
+        times = [datetime.fromtimestamp(moment) for moment in moments]
+        line = _line(times, values, plotly_text(name), run_color(position))
+        shown_name = plotly_text(name) if len(lines) > 1 else ""
+        line.hovertemplate = f"%{{y:{number_format}}}{ending}<extra>{shown_name}</extra>"
+        figure.add_trace(line)
+    has_legend = 1 < len(lines) <= _MAX_IN_LEGEND
+    figure.update_layout(showlegend=has_legend, margin={"t": 62 if has_legend else 40})
+    figure.update_xaxes(range=list(map(datetime.fromtimestamp, span)), nticks=5)
+    figure.update_yaxes(rangemode="tozero", nticks=4, tickformat=number_format, ticksuffix=ending)
+    if top is not None:
+        figure.update_yaxes(range=[0, top * 1.02])
+    return figure
+
+
+def parts_bar(parts: Mapping[str, int], size_text: Callable[[int], str]) -> go.Figure:
+    """How much of a whole each part takes, as one bar whose legend tells the sizes.
+
+    Args:
+        size_text: says a size in words.
+    """
+    figure = go.Figure()
+    lay_out(figure, "", height_px=_BAR_HEIGHT_PX)
+    for position, (name, size) in enumerate(parts.items()):
+        figure.add_bar(
+            x=[size],
+            y=[""],
+            orientation="h",
+            name=f"{plotly_text(name)} {size_text(size)}",
+            marker={"color": run_color(position) if position < len(RUN_COLORS) else "#8c8c8c"},
+            hovertemplate=f"{size_text(size)}<extra>{plotly_text(name)}</extra>",
+        )
+    figure.update_layout(
+        barmode="stack",
+        hovermode="closest",
+        margin={"t": 4, "b": 4},
+        legend={"yanchor": "top", "y": -0.1, "xanchor": "left", "x": 0, "traceorder": "normal"},
+    )
+    figure.update_xaxes(visible=False, range=[0, sum(parts.values()) or 1])
+    figure.update_yaxes(visible=False)
     return figure
 
 
@@ -223,7 +289,7 @@ def lay_out(figure: go.Figure, title: str, height_px: int) -> None:
     )
 
 
-def _line(x: Sequence[float], y: Sequence[float | None], name: str, color: str) -> go.Scatter:
+def _line(x: Sequence[Any], y: Sequence[float | None], name: str, color: str) -> go.Scatter:
     return go.Scatter(
         x=list(x),
         y=list(y),

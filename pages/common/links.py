@@ -1,9 +1,11 @@
 """Every page and every URL, built and read in one place.
 
 Query parameters: `dataset`, `run`, `import` (a draft), `image` (a sample's position), `view`,
-`split`, `recipe`, `trial` (jobs that tried settings), and `runs` of the comparison; of a dataset's
-samples also `class` (an index), `size` (`640x480`), `finding` (a key), `name` (a part of it) and
-`layout`. They are permalinks: old ones must go on working.
+`split`, `recipe`, `clone` (a run whose settings are taken over), `trial` (jobs that tried
+settings), and `runs` of the comparison; of a dataset's samples also `class` (an index), `size`
+(`640x480`), `finding` (a key), `name` (a part of it) and `layout`; of the list of runs `find` (a
+part of a name), `status`, `tag`, `owner` and `archived`. They are permalinks: old ones must go on
+working.
 """
 
 from collections.abc import Collection
@@ -23,6 +25,8 @@ TRAIN = "train.py"
 RUNS = "runs.py"
 RUN = "run.py"
 COMPARE = "compare.py"
+QUEUE = "queue.py"
+STORAGE = "storage.py"
 
 _MAX_TRIALS = 8
 
@@ -50,6 +54,11 @@ def open_comparison(run_ids: list[str]) -> None:
 def open_training(dataset_id: str) -> None:
     """Go to the settings of a new run."""
     st.switch_page(TRAIN, query_params={"dataset": dataset_id})
+
+
+def open_clone(run_id: str, dataset_id: str, recipe: str) -> None:
+    """Go to the settings of a new run that begin as those of another."""
+    st.switch_page(TRAIN, query_params={"clone": run_id, "dataset": dataset_id, "recipe": recipe})
 
 
 def asked_for(name: str) -> str | None:

@@ -1,10 +1,11 @@
 """Pieces of page that several pages show in the same way."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import streamlit as st
 
+from engine.errors import WorkbenchError
 from engine.pictures.error_maps import (
     ERROR_COLORS,
     FALSE_NEGATIVE,
@@ -15,7 +16,7 @@ from engine.pictures.error_maps import (
 from engine.store.datasets import Dataset, Sample
 from engine.store.runs import Run
 from pages.common import formats, links, reads
-from pages.common.texts import _, record_text, status_word
+from pages.common.texts import _, error_text, record_text, status_word
 from pages.common.viewer import Layer, Pane
 
 THUMBNAIL_ROW_PX = 56
@@ -25,14 +26,17 @@ _VIEWER_TABLE_HEIGHT_PX = 610
 _STATUS_BADGES = {
     "queued": (":material/schedule:", "gray"),
     "running": (":material/play_arrow:", "blue"),
+    "stopping": (":material/stop:", "blue"),
+    "pausing": (":material/pause:", "blue"),
     "completed": (":material/check:", "green"),
+    "paused": (":material/pause:", "orange"),
     "stopped": (":material/stop:", "orange"),
     "failed": (":material/error:", "red"),
 }
 
 
 def status_badge(status: str) -> None:
-    """A run's or job's status."""
+    """A run's or job's status or state."""
     icon, color = _STATUS_BADGES[status]
     st.badge(status_word(status), icon=icon, color=color)  # type: ignore[arg-type]
 
@@ -52,6 +56,17 @@ def failure(error: dict[str, Any]) -> None:
     st.error(formats.plain(record_text(error)), icon=":material/error:")
     if error["facts"].get("log"):
         st.code(error["facts"]["log"], language=None)
+
+
+def granted(wish: Callable[..., object], /, *arguments: Any, **options: Any) -> bool:
+    """Callback: do what a person wishes, as that person; False, and why in a toast, where it is
+    refused, as when others were faster."""
+    try:
+        wish(reads.workbench(), *arguments, actor=reads.actor(), **options)
+    except WorkbenchError as error:
+        st.toast(formats.plain(error_text(error)), icon=":material/error:")
+        return False
+    return True
 
 
 def dataset_card(dataset: Dataset) -> None:

@@ -1,23 +1,27 @@
-"""How far a run is, and when it will be done. Pure functions of what the store says."""
+"""How far a job is, and when it will be done. Pure functions of what the store says."""
 
+from engine.jobs.status import attempt_seconds, run_seconds
+from engine.store.jobs import Job
 from engine.store.runs import Run
 
-
-def elapsed_seconds(run: Run, now: float) -> float | None:
-    """Time since the run started, to its end if it has ended; None if it never started."""
-    if run.job.started_at is None:
-        return None
-    return (run.job.ended_at or now) - run.job.started_at
+_SHARE_OF_A_PACE = 0.03
+"""So much must be done before the time left is told."""
+_STEADY_PHASES = {"train": "training", "evaluate": "evaluating"}
+"""What is done at an even pace; the phases before it say nothing of it."""
 
 
-def remaining_seconds(run: Run, now: float) -> float | None:
-    """Time left of a training, from the pace so far; None before there is one."""
-    elapsed = elapsed_seconds(run, now)
-    if run.status != "running" or run.job.phase != "training" or elapsed is None:
+def elapsed_seconds(job: Job, now: float) -> float | None:
+    """Time a job was at work, over all its attempts; None if it never started."""
+    return run_seconds(job, now) if job.attempts else None
+
+
+def remaining_seconds(job: Job, now: float) -> float | None:
+    """Time left of a job, from the pace since its attempt began; None before there is one."""
+    done = job.progress - job.start_progress
+    is_steady = job.phase == _STEADY_PHASES.get(job.kind, job.phase)
+    if job.status != "running" or not is_steady or done < _SHARE_OF_A_PACE:
         return None
-    if run.job.progress < 0.03:
-        return None
-    return elapsed * (1 - run.job.progress) / run.job.progress
+    return attempt_seconds(job, now) * (1 - job.progress) / done
 
 
 def expected_seconds(run: Run) -> float | None:

@@ -16,15 +16,19 @@ from engine import uploads
 from engine.config import DatasetProfile, Machine, Proposal
 from engine.datasets.profile import profile_of
 from engine.datasets.quality.findings import Finding
+from engine.doctor import Diagnosis, diagnose
 from engine.errors import NotFound
 from engine.jobs import logs, queue
+from engine.jobs.diagnosis import case_of
+from engine.jobs.storage import Storage, survey
 from engine.machine import this_machine
 from engine.scores import rules
 from engine.settings import Settings
-from engine.store import datasets, drafts, epochs, jobs, runs, scores
+from engine.store import datasets, drafts, epochs, jobs, machine_samples, runs, scores
 from engine.store.datasets import Dataset, Sample
 from engine.store.drafts import Draft
 from engine.store.jobs import Job
+from engine.store.machine_samples import MachineSample
 from engine.store.runs import Run, Split
 from engine.store.scores import SampleScore
 from engine.workbench import Workbench, open_workbench
@@ -181,16 +185,44 @@ def epoch_records(run_id: str) -> list[epochs.EpochRecord]:
 
 def scored_samples(a_run: Run) -> Sequence[ScoredSample]:
     """The scores of a run's images, worst first; empty while there are none."""
-    if a_run.job.is_live:
+    if not _is_scored(a_run):
         return ()
-    return _scored_samples(workbench().database.url, a_run.id, a_run.job.ended_at)
+    return _scored_samples(workbench().database.url, a_run.id, a_run.scored_at)
 
 
 def summaries(a_run: Run) -> Mapping[str, rules.Summary]:
     """The headline scores of each scored split; empty while there are none."""
-    if a_run.job.is_live:
+    if not _is_scored(a_run):
         return {}
-    return _summaries(workbench().database.url, a_run.id, a_run.job.ended_at)
+    return _summaries(workbench().database.url, a_run.id, a_run.scored_at)
+
+
+def _is_scored(a_run: Run) -> bool:
+    # While it scores itself, one split after another is there. One that is trained further keeps
+    # its scores until it has become better.
+    return a_run.scored_at is not None and a_run.job.phase != "evaluating"
+
+
+def diagnoses(a_run: Run) -> Sequence[Diagnosis]:
+    """What the doctor says of a run, the gravest first."""
+    job = a_run.job
+    state = (job.status, job.attempts, len(job.incidents), a_run.num_epochs_done, a_run.scored_at)
+    return _diagnoses(workbench().database.url, a_run.id, state)
+
+
+def storage() -> Storage:
+    """What lies in the home, and how large it is."""
+    return survey(workbench())
+
+
+def machine_hosts(start: float, end: float) -> list[str]:
+    """The machines that were measured in a time, in Unix seconds."""
+    return machine_samples.hosts(workbench().database, start, end)
+
+
+def machine_states(host: str, start: float, end: float) -> list[MachineSample]:
+    """What a machine was doing in a time, in Unix seconds, oldest first."""
+    return machine_samples.between(workbench().database, host, start, end)
 
 
 def log_tail(job_id: str, num_lines: int) -> str:
@@ -260,7 +292,9 @@ def _sample_names(database_url: str, dataset_id: str) -> tuple[str, ...]:
 
 
 @st.cache_resource(max_entries=32)
-def _summaries(database_url: str, run_id: str, ended_at: float) -> Mapping[str, rules.Summary]:
+def _summaries(
+    database_url: str, run_id: str, scored_at: float | None
+) -> Mapping[str, rules.Summary]:
     a_run = run(run_id)
     classes = dataset(a_run.dataset_id).classes
     scored = scored_samples(a_run)
@@ -274,7 +308,9 @@ def _summaries(database_url: str, run_id: str, ended_at: float) -> Mapping[str, 
 
 
 @st.cache_resource(max_entries=32)
-def _scored_samples(database_url: str, run_id: str, ended_at: float) -> tuple[ScoredSample, ...]:
+def _scored_samples(
+    database_url: str, run_id: str, scored_at: float | None
+) -> tuple[ScoredSample, ...]:
     a_run = run(run_id)
     classes = dataset(a_run.dataset_id).classes
     by_position = {sample.position: sample for sample in samples(a_run.dataset_id)}
@@ -289,3 +325,18 @@ def _scored_samples(database_url: str, run_id: str, ended_at: float) -> tuple[Sc
         for score in scores.of_run(workbench().database, run_id)
     ]
     return tuple(sorted(scored, key=lambda each: (each.dice, each.sample.position)))
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _diagnoses(
+    database_url: str, run_id: str, state: tuple[str | float | None, ...]
+) -> tuple[Diagnosis, ...]:
+    a_run = run(run_id)
+    case = case_of(
+        a_run,
+        records=epoch_records(run_id),
+        split_sizes=split_sizes(run_id),
+        classes=dataset(a_run.dataset_id).classes,
+        scored=[each.score for each in scored_samples(a_run)],
+    )
+    return tuple(diagnose(case))

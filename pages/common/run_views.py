@@ -1,4 +1,4 @@
-"""The views of the run page: headline, curves, images, settings, log."""
+"""The views of the run page that show numbers and images: headline, curves, images, settings."""
 
 import time
 from collections.abc import Sequence
@@ -6,10 +6,13 @@ from collections.abc import Sequence
 import streamlit as st
 
 from engine.events import EpochRecord
+from engine.jobs.status import queue_seconds, state_of
 from engine.scores.rules import Summary
 from engine.store.datasets import Dataset
+from engine.store.jobs import Job
 from engine.store.runs import SPLIT_NAMES, Run
-from pages.common import charts, columns, formats, links, reads, tables
+from pages.common import charts, columns, formats, links, reads, run_actions, run_doctor, tables
+from pages.common.notifier import notifier, watched
 from pages.common.parts import (
     THUMBNAIL_ROW_PX,
     failure,
@@ -24,6 +27,7 @@ from pages.common.progress import (
     expected_seconds,
     remaining_seconds,
 )
+from pages.common.run_story import story
 from pages.common.texts import (
     MOST_WANTED_SPLITS,
     _,
@@ -37,15 +41,23 @@ from pages.common.texts import (
 )
 from pages.common.viewer import viewer
 
-_LOG_LINES = 400
 _NO_BAR = {"displayModeBar": False}
 _MAX_CLASS_METRICS = 5
+_MAX_STORY_LINES = 6
 
 
-def head(run: Run, dataset: Dataset) -> None:
-    """What the run is, how it is doing, and its headline numbers."""
+def head(run: Run, dataset: Dataset, scoring: Job | None) -> None:
+    """What the run is, how it is doing, what befell it, and its headline numbers.
+
+    Args:
+        scoring: the newest job that was to score its images.
+    """
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="run_status"):
-        status_badge(run.status)
+        status_badge(state_of(run.job))
+        for tag in run.tags:
+            st.badge(formats.plain(tag), color="gray")
+        if run.archived:
+            st.badge(_("archived"), icon=":material/archive:", color="gray")
         st.page_link(
             links.DATASET,
             label=formats.plain(dataset.name),
@@ -61,15 +73,42 @@ def head(run: Run, dataset: Dataset) -> None:
                 id=run.id,
             )
         )
+        # Also of a run that has just ended: that is when it rings.
+        notifier([watched(run)], key="run_notifier")
+    if run.notes:
+        st.caption(formats.plain(run.notes))
     _expectation(run)
+    _story(run)
     if run.job.is_live:
         st.progress(run.job.progress, text=phase_word(run.job.phase))
+    if scoring is not None and scoring.is_live:
+        run_actions.scoring_progress(scoring)
     if run.job.error:
         failure(run.job.error)
+    hint = run_doctor.hint(run)
+    if hint is not None:
+        st.caption(f":material/stethoscope: {hint}")
+    _metrics(run, dataset)
+
+
+def _story(run: Run) -> None:
+    """What befell the run, the latest in sight; the rest is a click away."""
+    told = story(run, reads.workbench().settings.retries)
+    if not told:
+        return
+    *earlier, last = [f":material/history: {formats.plain(sentence)}" for sentence in told]
+    if len(earlier) >= _MAX_STORY_LINES:
+        with st.expander(_("What befell it: {num} events").format(num=len(told)), key="run_story"):
+            st.caption("  \n".join(earlier))
+        earlier = []
+    st.caption("  \n".join([*earlier, last]))
+
+
+def _metrics(run: Run, dataset: Dataset) -> None:
     summaries = reads.summaries(run)
     split = next((name for name in MOST_WANTED_SPLITS if name in summaries), None)
     with st.container(horizontal=True):
-        if split is None:
+        if split is None or run.job.is_live:
             _learning_metrics(run)
         else:
             _score_metrics(dataset, split, summaries[split])
@@ -123,9 +162,15 @@ def _score_metrics(dataset: Dataset, split: str, summary: Summary) -> None:
 def _pace_metrics(run: Run) -> None:
     now = time.time()
     st.metric(_("Epochs"), epochs_text(run), border=True)
-    st.metric(_("Run time"), formats.duration(elapsed_seconds(run, now)), border=True)
+    st.metric(
+        _("Run time"),
+        formats.duration(elapsed_seconds(run.job, now)),
+        border=True,
+        help=_("At work, in all attempts together; the time in the queue is not in it."),
+    )
+    st.metric(_("Queue time"), formats.duration(queue_seconds(run.job, now)), border=True)
     if run.job.is_live:
-        st.metric(_("Time left"), formats.duration(remaining_seconds(run, now)), border=True)
+        st.metric(_("Time left"), formats.duration(remaining_seconds(run.job, now)), border=True)
 
 
 def curves(run: Run, dataset: Dataset) -> None:
@@ -195,17 +240,18 @@ def _measurements(
     ]
 
 
-def images(run: Run, dataset: Dataset) -> None:
-    """Every scored image, worst first, beside the viewer; below them each split's scores."""
+def images(run: Run, dataset: Dataset, scoring: Job | None) -> None:
+    """Every scored image, worst first, beside the viewer; below them each split's scores.
+
+    Args:
+        scoring: the newest job that was to score them.
+    """
     scored = reads.scored_samples(run)
     if not scored:
-        if run.job.is_live:
-            st.caption(_("Every image is scored when the training has ended."))
-        elif run.num_epochs_done:
-            st.caption(_("This run has no scores: it ended before its images were scored."))
-        else:
-            st.caption(_("This run has no scores: it ended before its first epoch did."))
+        _why_no_scores(run, scoring)
         return
+    if run.job.is_live:
+        st.caption(_("As it was before it was trained further; scored anew when it ends."))
     present = [name for name in MOST_WANTED_SPLITS if name in reads.summaries(run)]
     with st.container(horizontal=True, vertical_alignment="center"):
         held_out = [name for name in present if name != "train"]
@@ -238,6 +284,24 @@ def images(run: Run, dataset: Dataset) -> None:
     )
     with st.popover(_("How these numbers are computed"), icon=":material/info:"):
         st.markdown(score_rules())
+
+
+def _why_no_scores(run: Run, scoring: Job | None) -> None:
+    if run.job.is_live:
+        st.caption(_("Every image is scored when the training has ended."))
+    elif scoring is not None and scoring.is_live:
+        st.caption(_("The images appear here when they are scored."))
+    elif not run.num_epochs_done:
+        st.caption(_("This run has no scores: it ended before its first epoch did."))
+    else:
+        st.caption(
+            _(
+                "This run has no scores: it ended before its images were scored. “Score images” "
+                "does it now."
+            )
+        )
+    if scoring is not None and scoring.error:
+        failure(scoring.error)
 
 
 def _image_table(run: Run, dataset: Dataset, shown: Sequence[reads.ScoredSample]) -> int | None:
@@ -285,7 +349,9 @@ def settings(run: Run) -> None:
         column_config={
             "setting": st.column_config.TextColumn(_("Setting")),
             "value": st.column_config.TextColumn(_("Value")),
-            "why": st.column_config.TextColumn(_("Why"), width="large") if run.reasons else None,
+            "why": st.column_config.TextColumn(_("Why"), width="large")
+            if run.reasons or run.adjustments
+            else None,
             "key": st.column_config.TextColumn(_("Key")),
             "meaning": st.column_config.TextColumn(_("Meaning"), width="large"),
         },
@@ -300,9 +366,3 @@ def settings(run: Run) -> None:
             hide_index=True,
             width="content",
         )
-
-
-def log(run: Run) -> None:
-    """What the run's process printed."""
-    text = reads.log_tail(run.job.id, _LOG_LINES)
-    st.code(text or _("Nothing yet."), language=None, height=520)

@@ -8,41 +8,69 @@ from typing import Any
 import pandas as pd
 
 from engine.config import leaf_fields
+from engine.jobs.status import state_of
 from engine.scores.rules import Summary
 from engine.store.datasets import Dataset
+from engine.store.jobs import Job
 from engine.store.runs import Run
 from pages.common import formats, links
 from pages.common.progress import elapsed_seconds, epochs_text, remaining_seconds
 from pages.common.reads import ScoredSample
 from pages.common.texts import _, choice_word, note_text, split_word, status_word
 
-STATUS_ICONS = {"queued": "◌", "running": "▶", "completed": "✓", "stopped": "■", "failed": "✕"}
+STATUS_ICONS = {
+    "queued": "◌",
+    "running": "▶",
+    "stopping": "▶",
+    "pausing": "▶",
+    "completed": "✓",
+    "paused": "‖",
+    "stopped": "■",
+    "failed": "✕",
+}
 
 
-def runs_table(found: Sequence[Run], now: float | None = None) -> pd.DataFrame:
-    """One row per run."""
+def runs_table(
+    found: Sequence[Run], places: Mapping[str, int] | None = None, now: float | None = None
+) -> pd.DataFrame:
+    """One row per run.
+
+    Args:
+        places: which queued jobs stand where in the queue, from 1.
+        now: Unix seconds; None for the time it is.
+    """
     now = time.time() if now is None else now
+    places = places or {}
     return pd.DataFrame(
         [
             {
-                "status": f"{STATUS_ICONS[run.status]} {status_word(run.status)}",
+                "status": status_text(run.job, places.get(run.job.id)),
                 "name": run.name,
+                "tags": list(run.tags),
                 "dataset": run.dataset_name,
+                "owner": run.actor,
                 "recipe": run.config.recipe,
                 "progress": round(run.job.progress, 2),
                 "epochs": epochs_text(run),
                 "best_dice": run.best_val_dice,
-                "remaining": formats.duration(remaining_seconds(run, now)),
-                "elapsed": formats.duration(elapsed_seconds(run, now)),
+                "remaining": formats.duration(remaining_seconds(run.job, now)),
+                "elapsed": formats.duration(elapsed_seconds(run.job, now)),
                 "created": datetime.fromtimestamp(run.created_at),
             }
             for run in found
         ],
         columns=[
-            "status", "name", "dataset", "recipe", "progress", "epochs", "best_dice",
-            "remaining", "elapsed", "created",
+            "status", "name", "tags", "dataset", "owner", "recipe", "progress", "epochs",
+            "best_dice", "remaining", "elapsed", "created",
         ],
     )  # fmt: skip
+
+
+def status_text(job: Job, place: int | None = None) -> str:
+    """A job's state in a cell, with its place in the queue where it waits."""
+    state = state_of(job)
+    word = f"{STATUS_ICONS[state]} {status_word(state)}"
+    return word if place is None else f"{word} · {place}"
 
 
 def scored_table(
@@ -85,14 +113,22 @@ def summary_table(dataset: Dataset, summaries: Mapping[str, Summary]) -> pd.Data
 
 
 def settings_table(run: Run) -> pd.DataFrame:
-    """Every setting of a run, and why it was chosen where it was fitted to the dataset."""
-    values = run.config.to_dict()
+    """Every setting of a run as it is trained with it, and why where it was fitted to the dataset
+    or changed since memory ran out."""
+    chosen, used = run.config.to_dict(), run.effective_config.to_dict()
+
+    def why(part: str, name: str) -> str:
+        if name in run.adjustments:
+            before = setting_text(chosen[part][name])
+            return _("It was {before} until memory ran out.").format(before=before)
+        return note_text(run.reasons[name]) if name in run.reasons else ""
+
     return pd.DataFrame(
         [
             {
                 "setting": _(field.title or name),
-                "value": setting_text(values[part][name]),
-                "why": note_text(run.reasons[name]) if name in run.reasons else "",
+                "value": setting_text(used[part][name]),
+                "why": why(part, name),
                 "key": f"{part}.{name}",
                 "meaning": _(field.description or ""),
             }

@@ -85,14 +85,29 @@ def recipe_notes() -> dict[str, str]:
 
 
 def status_word(status: str) -> str:
-    """A job's status."""
+    """A job's status, or its state (`engine.jobs.status`)."""
     return {
         "queued": _("queued"),
         "running": _("running"),
+        "stopping": _("stopping"),
+        "pausing": _("pausing"),
         "completed": _("completed"),
+        "paused": _("paused"),
         "stopped": _("stopped"),
         "failed": _("failed"),
     }[status]
+
+
+def kind_word(kind: str) -> str:
+    """What a job is."""
+    return {
+        "inspect": _("inspection"),
+        "import": _("import"),
+        "derive": _("correction"),
+        "train": _("training"),
+        "evaluate": _("scoring"),
+        "preflight": _("trial"),
+    }[kind]
 
 
 def phase_word(phase: str) -> str:
@@ -103,6 +118,7 @@ def phase_word(phase: str) -> str:
         "reading": _("Reading"),
         "writing": _("Writing"),
         "preparing": _("Preparing the images"),
+        "measuring": _("Measuring what a step costs"),
         "training": _("Training"),
         "pictures": _("Drawing examples"),
         "speed": _("Measuring a step"),

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from engine.datasets.toy import write_toy_zip
 from engine.errors import ProcessDied
 from engine.events import EpochRecord
 from engine.jobs.queue import WANTS
-from engine.store import epochs, jobs, runs
+from engine.store import attempts, epochs, jobs, runs
 
 PROJECT = Path(__file__).parents[2]
 
@@ -185,7 +186,7 @@ def worked(monkeypatch):
 
     def worked(ending):
         def work(workbench):
-            job = jobs.claim(workbench.database, "preflight")
+            job = attempts.claim(workbench.database, ["preflight"], "trial")
             ending(workbench, job)
 
         monkeypatch.setattr(preflight_commands, "_WAIT_SECONDS", 0.0)
@@ -200,7 +201,7 @@ def complete(workbench, job):
         for name in ("000000.webp", "000000.a.webp"):
             with workbench.files.writing(f"preflights/{job.id}/pictures/{name}") as path:
                 path.write_bytes(name.encode())
-    jobs.finish(workbench.database, job.id, "completed", result=result)
+    attempts.finish(workbench.database, job, "completed", result=result)
 
 
 def test_preflight_waits_and_prints_what_was_found_out(toy, capsys, tmp_path, worked):
@@ -243,7 +244,7 @@ def test_preflight_finds_out_only_what_is_wanted(toy, capsys, worked):
 def test_preflight_that_fails_is_a_failed_command(toy, capsys, tmp_path, worked):
     def fail(workbench, job):
         error = ProcessDied("It ended: {cause}.", cause="killed")
-        jobs.finish(workbench.database, job.id, "failed", error=error.to_record())
+        attempts.finish(workbench.database, job, "failed", error=error.to_record())
 
     worked(fail)
     out = tmp_path / "pictures"
@@ -271,7 +272,7 @@ def test_what_the_trial_did_not_like_is_said(toy, capsys, worked):
             "overfit": {"losses": [0.7, 0.69], "passed": False},
             "rates": REPORT["rates"] | {"suggestion": None},
         }
-        jobs.finish(workbench.database, job.id, "completed", result=found)
+        attempts.finish(workbench.database, job, "completed", result=found)
 
     worked(complete_badly)
     assert main(["preflight", "toy", "--overfit", "--rates"]) == 0
@@ -286,9 +287,9 @@ def test_waiting_makes_sure_of_a_worker_and_a_failed_run_is_a_failed_command(
     toy, capsys, monkeypatch
 ):
     def work_badly(workbench):
-        job = jobs.claim(workbench.database, "train")
+        job = attempts.claim(workbench.database, ["train"], "cpu")
         error = ProcessDied("It ended: {cause}.", cause="killed", log="Epoch 1\nout of memory")
-        jobs.finish(workbench.database, job.id, "failed", error=error.to_record())
+        attempts.finish(workbench.database, job, "failed", error=error.to_record())
 
     monkeypatch.setattr(run_commands, "_WAIT_SECONDS", 0.0)
     monkeypatch.setattr(run_commands, "ensure_worker", work_badly)
@@ -308,6 +309,153 @@ def test_waiting_makes_sure_of_a_worker_and_a_failed_run_is_a_failed_command(
     assert main(["show", result["run"]]) == 0
     said = capsys.readouterr()
     assert "It ended: killed.\n  | Epoch 1\n  | out of memory\n" in said.out
+
+
+KILLED = ProcessDied("It ended: {cause}.", cause="killed by SIGKILL", log="x").to_record()
+
+
+def ended_run(toy, status="completed", *, arguments=(), with_files=True):
+    """A run of two epochs that has ended."""
+    main(["train", "toy", "--recipe", "quick", "--name", "mine", *arguments])
+    run = newest_run(toy)
+    job = attempts.claim(toy.database, ["train"], "cpu")
+    for number in (1, 2):
+        epochs.add(toy.database, run.id, replace(EPOCH, epoch=number))
+    for name in ("last.pt", "best.safetensors") if with_files else ():
+        with toy.files.writing(f"runs/{run.id}/checkpoints/{name}") as path:
+            path.write_bytes(b"content")
+    attempts.finish(toy.database, job, status)
+    return run.id
+
+
+def last_json(capsys):
+    return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+
+def test_run_is_paused_and_listed_so(toy, capsys):
+    main(["train", "toy", "--recipe", "quick", "--name", "mine"])
+    attempts.claim(toy.database, ["train"], "cpu")
+    capsys.readouterr()
+    assert main(["stop", "mine", "--pause", "--json"]) == 0
+    run = newest_run(toy)
+    assert last_json(capsys) == {"run": run.id, "status": "running", "wish": "pause"}
+    assert main(["runs", "--json"]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert f"{run.id}  pausing " in out[0]
+    (line,) = json.loads(out[-1])["runs"]
+    assert (line["status"], line["wish"], line["paused"]) == ("running", "pause", False)
+    attempts.finish(toy.database, run.job, "stopped")
+    assert main(["runs"]) == 0
+    assert f"{run.id}  paused " in capsys.readouterr().out
+    assert main(["stop", "mine"]) == 1
+    assert capsys.readouterr().err == "It has already stopped; there is nothing to stop.\n"
+
+
+def test_run_is_resumed_for_as_many_epochs_as_are_wanted(toy, capsys):
+    run_id = ended_run(toy, arguments=["--set", "epochs=2"])
+    capsys.readouterr()
+    assert main(["resume", "mine"]) == 1
+    assert "Say how many more epochs" in capsys.readouterr().err
+    assert main(["resume", "mine", "--more", "3", "--json"]) == 0
+    assert last_json(capsys) == {
+        "run": run_id, "status": "queued", "epochs_done": 2, "epochs": 5, "max_minutes": None,
+    }  # fmt: skip
+    assert newest_run(toy).config.schedule.epochs == 5
+    assert main(["resume", "mine"]) == 1
+    assert "is queued already" in capsys.readouterr().err
+
+
+def test_images_are_scored_on_request(toy, capsys):
+    run_id = ended_run(toy, "stopped")
+    capsys.readouterr()
+    assert main(["evaluate", "mine", "--json"]) == 0
+    (job,) = jobs.with_status(toy.database, "queued")
+    assert (job.kind, job.payload) == ("evaluate", {"run": run_id})
+    assert last_json(capsys) == {"run": run_id, "job": job.id, "status": "queued"}
+    assert main(["evaluate", "mine"]) == 1
+    said = capsys.readouterr()
+    assert "are being scored" in said.err
+    assert said.out == ""
+
+
+def test_queue_lists_what_runs_and_then_what_waits_in_its_order(toy, capsys):
+    for name in ("first", "second", "third"):
+        main(["train", "toy", "--recipe", "quick", "--name", name])
+    job = attempts.claim(toy.database, ["train"], "gpu0")
+    attempts.set_progress(toy.database, job, "training", 0.5)
+    third = newest_run(toy)
+    jobs.run_next(toy.database, third.job.id, actor="ann")
+    capsys.readouterr()
+    assert main(["queue", "--json"]) == 0
+    out = capsys.readouterr().out.splitlines()
+    lines = json.loads(out[-1])["jobs"]
+    assert [(line["name"], line["position"], line["slot"]) for line in lines] == [
+        ("first", None, "gpu0"), ("third", 1, None), ("second", 2, None),
+    ]  # fmt: skip
+    assert lines[1]["run"] == third.id
+    assert [line.split()[1] for line in out[:-1]] == ["gpu0", "#1", "#2"]
+    assert " 50% " in out[0]
+
+
+def test_empty_queue_is_an_empty_list(workbench, capsys):
+    assert main(["queue", "--json"]) == 0
+    assert capsys.readouterr().out == '{"jobs": []}\n'
+
+
+def test_what_befell_a_run_is_shown(toy, capsys):
+    run_id = ended_run(toy, "failed")
+    run = runs.get(toy.database, run_id)
+    runs.resume(toy.database, run_id)
+    job = attempts.claim(toy.database, ["train"], "cpu")
+    attempts.give_back(toy.database, job, KILLED, is_retry=True)
+    runs.set_adjustments(toy.database, run_id, {"batch_size": 1})
+    capsys.readouterr()
+    assert main(["show", "mine", "--json"]) == 0
+    shown = last_json(capsys)
+    assert shown["attempts"] == 2
+    assert shown["adjustments"] == {"batch_size": 1}
+    (incident,) = shown["incidents"]
+    assert (incident["attempt"], incident["type"], incident["text"]) == (
+        2, "ProcessDied", "It ended: killed by SIGKILL.",
+    )  # fmt: skip
+    assert shown["run_seconds"] >= run.job.ran_seconds
+    assert shown["queue_seconds"] >= 0
+    assert main(["show", "mine"]) == 0
+    out = capsys.readouterr().out
+    assert "Attempt 2: It ended: killed by SIGKILL.\n" in out
+    assert "Memory ran out: batch_size=1\n" in out
+
+
+def test_who_waits_follows_a_run_over_its_attempts(toy, capsys, monkeypatch):
+    turns = []
+
+    def work(workbench):
+        """Dies with an epoch that was not saved; the next attempt trains it again."""
+        turns.append(1)
+        if len(turns) == 2:
+            run_id = newest_run(workbench).id
+            epochs.restore(workbench.database, run_id, [EPOCH])
+        job = attempts.claim(workbench.database, ["train"], "cpu")
+        if job is None:
+            return
+        run_id = job.payload["run"]
+        if len(turns) == 1:
+            for number in (1, 2):
+                epochs.add(workbench.database, run_id, replace(EPOCH, epoch=number))
+            attempts.give_back(workbench.database, job, KILLED, is_retry=True)
+        else:
+            epochs.add(workbench.database, run_id, replace(EPOCH, epoch=2, train_loss=0.125))
+            attempts.finish(workbench.database, job, "completed")
+
+    monkeypatch.setattr(run_commands, "_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(run_commands, "ensure_worker", work)
+    assert main(["train", "toy", "--recipe", "quick", "--wait", "--json"]) == 0
+    said = capsys.readouterr()
+    lines = [line for line in said.err.splitlines() if line.startswith(("epoch", "attempt"))]
+    assert lines[0] == "attempt 1: It ended: killed by SIGKILL."
+    assert [line.split(":")[0] for line in lines[1:]] == ["epoch 1", "epoch 2"]
+    assert said.err.splitlines()[-1] == "completed"
+    assert json.loads(said.out.splitlines()[-1])["status"] == "completed"
 
 
 def test_home_without_runs_lists_none(workbench, capsys):

@@ -1,13 +1,15 @@
 """The files of a home: nobody meets half a file, and nobody leaves the root."""
 
+import errno
 import os
+import shutil
 import subprocess
 import sys
 import threading
 
 import pytest
 
-from engine.errors import NotFound
+from engine.errors import DiskFull, NotFound
 from engine.files import Files
 
 
@@ -168,11 +170,104 @@ def test_sweep_of_a_folder_that_is_not_there_is_fine(files):
     assert not files.root.exists()
 
 
-def test_written_file_is_flushed_to_the_disk_before_it_gets_its_name(files, monkeypatch):
-    order = []
+@pytest.fixture
+def calls(monkeypatch):
+    """What reaches the disk, in order: files and folders that are synced, names that change."""
+    seen = []
     fsync, replace = os.fsync, os.replace
-    monkeypatch.setattr(os, "fsync", lambda fd: (order.append("fsync"), fsync(fd)))
-    monkeypatch.setattr(os, "replace", lambda a, b: (order.append("replace"), replace(a, b)))
+
+    def synced(handle):
+        path = os.readlink(f"/proc/self/fd/{handle}")
+        seen.append("folder" if os.path.isdir(path) else "content")
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", lambda a, b: (seen.append("name"), replace(a, b)))
+    return seen
+
+
+def test_written_file_is_flushed_to_the_disk_before_it_gets_its_name_and_the_name_after(
+    files, calls
+):
+    files.root.mkdir()
     with files.writing("a") as path:
         path.touch()
-    assert order == ["fsync", "replace"]
+    assert calls == ["content", "name", "folder"]
+
+
+def test_new_folders_survive_a_loss_of_power_as_the_file_does(files, calls):
+    files.root.mkdir()
+    with files.writing("runs/a/b/c") as path:
+        path.touch()
+    assert calls == ["folder"] * 3 + ["content", "name", "folder"]
+
+
+def test_name_of_a_staged_folder_is_flushed_too(files, calls):
+    files.root.mkdir()
+    with files.staging("x") as folder:
+        (folder / "a").touch()
+    assert calls == ["name", "folder"]
+
+
+def write(files, key, content, **options):
+    with files.writing(key, **options) as path:
+        path.write_bytes(content)
+
+
+def test_file_that_is_kept_gets_the_other_name_and_only_one_is_kept(files):
+    for content in (b"1", b"2", b"3"):
+        write(files, "a/last", content, keep_as="a/previous")
+    assert files.path("a/last").read_bytes() == b"3"
+    assert files.path("a/previous").read_bytes() == b"2"
+    assert names_below(files.path("a")) == ["last", "previous"]
+
+
+@pytest.mark.parametrize("num_renames", [0, 1])
+def test_death_between_the_two_renames_leaves_one_of_the_files(files, monkeypatch, num_renames):
+    write(files, "last", b"old")
+    done, replace = [], os.replace
+
+    def die_at_last(source, target):
+        if len(done) == num_renames:
+            raise KeyboardInterrupt
+        done.append(target)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", die_at_last)
+    with pytest.raises(KeyboardInterrupt):
+        write(files, "last", b"new", keep_as="previous")
+    left = {path.name: path.read_bytes() for path in files.root.iterdir()}
+    assert left == {("previous" if num_renames else "last"): b"old"}
+
+
+def test_renamed_file_takes_the_place_of_what_has_its_new_name(files):
+    write(files, "a", b"a")
+    write(files, "b", b"b")
+    files.rename("a", "b")
+    assert files.path("b").read_bytes() == b"a"
+    assert names_below(files.root) == ["b"]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_full_disk_is_said_in_a_sentence_and_leaves_the_old_file(files, code):
+    write(files, "a", b"old")
+    with pytest.raises(DiskFull, match="Free some and try again") as full, files.writing("a") as path:
+        path.write_bytes(b"half")
+        raise OSError(code, os.strerror(code))
+    assert os.strerror(code) in str(full.value)
+    assert files.path("a").read_bytes() == b"old"
+    assert names_below(files.root) == ["a"]
+
+
+def test_other_errors_of_the_disk_stay_what_they_are(files):
+    with pytest.raises(PermissionError), files.writing("a"):
+        raise PermissionError(errno.EACCES, "not yours")
+
+
+def test_room_is_asked_for_with_both_sizes(files):
+    files.root.mkdir()
+    files.require_free(1)
+    free = shutil.disk_usage(files.root).free
+    with pytest.raises(DiskFull) as refused:
+        files.require_free(free + 2**40)
+    assert refused.value.facts["need"] > refused.value.facts["free"] > 0

@@ -13,7 +13,9 @@ from engine.machine import (
     GpuMeter,
     available_memory_bytes,
     encoder_weights,
+    oom_kills,
     this_machine,
+    total_memory_bytes,
     usable_cores,
 )
 
@@ -83,7 +85,9 @@ def cgroup(monkeypatch, tmp_path):
     monkeypatch.setattr(machine, "_CGROUPS", tmp_path / "cgroup")
     monkeypatch.setattr(machine, "_MEMBERSHIP", tmp_path / "membership")
     monkeypatch.setattr(machine.os, "sched_getaffinity", lambda pid: set(range(16)), raising=False)
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=100 * GIB))
+    monkeypatch.setattr(machine, "_VM_STATISTICS", tmp_path / "vmstat")
+    memory = SimpleNamespace(available=100 * GIB, total=128 * GIB)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
     (tmp_path / "membership").write_text("4:memory:/v1\n0::/lab.slice/app.service\n")
 
     def write(group: str, **files: str) -> None:
@@ -178,6 +182,29 @@ def test_group_over_its_limit_has_nothing_left(cgroup):
 def test_without_control_groups_the_machine_is_the_limit(cgroup):
     assert usable_cores() == 16
     assert available_memory_bytes() == 100 * GIB
+
+
+def test_memory_in_all_is_what_the_tightest_control_group_grants(cgroup):
+    assert total_memory_bytes() == 128 * GIB
+    cgroup("lab.slice", memory_max=str(8 * GIB))
+    cgroup("lab.slice/app.service", memory_max="max", memory_current=str(GIB))
+    assert total_memory_bytes() == 8 * GIB
+
+
+def test_kills_for_want_of_memory_are_counted_in_the_groups_and_on_the_machine(cgroup, tmp_path):
+    assert oom_kills() == 0
+    (tmp_path / "vmstat").write_text("nr_free_pages 7\noom_kill 2\npgfault 9\n")
+    assert oom_kills() == 2
+    cgroup("lab.slice", memory_events="low 0\noom 40\noom_kill 5\noom_group_kill 60")
+    cgroup("lab.slice/app.service", memory_events="low 0\noom 70\noom_kill 3")
+    assert oom_kills() == 10
+    cgroup("lab.slice/app.service", memory_events="low 0\noom 71\noom_kill 4")
+    assert oom_kills() == 11
+
+
+def test_kills_that_this_machine_has_seen_never_get_fewer():
+    first = oom_kills()
+    assert oom_kills() >= first >= 0
 
 
 def test_machine_without_affinity_counts_its_cores(cgroup, monkeypatch):

@@ -1,6 +1,7 @@
 """The WORKBENCH_* environment."""
 
 import os
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,13 @@ def test_without_variables_the_home_is_below_the_current_folder(tmp_path, monkey
     assert settings.upload_quota_gib == 50
     assert settings.min_free_gib == 2
     assert settings.import_roots == ()
+    assert settings.retries == 3
+    assert (settings.gpu_jobs, settings.cpu_jobs, settings.light_jobs) == (1, 1, 2)
+    assert (settings.silence_seconds, settings.hang_seconds) == (20, 900)
+    assert settings.keep_states_days == 30
+    # Nobody is written to before somebody says so.
+    assert (settings.url, settings.webhook_url, settings.smtp_url) == ("", "", "")
+    assert (settings.mail_from, settings.mail_to) == ("", ())
 
 
 def test_every_variable_is_read():
@@ -34,6 +42,18 @@ def test_every_variable_is_read():
             "WORKBENCH_UPLOAD_QUOTA_GIB": "0.5",
             "WORKBENCH_MIN_FREE_GIB": "0",
             "WORKBENCH_IMPORT_ROOTS": os.pathsep.join(["/srv/data", "", "/srv/../mnt", "/mnt"]),
+            "WORKBENCH_RETRIES": "0",
+            "WORKBENCH_GPU_JOBS": "2",
+            "WORKBENCH_CPU_JOBS": "3",
+            "WORKBENCH_LIGHT_JOBS": "4",
+            "WORKBENCH_SILENCE_SECONDS": "7.5",
+            "WORKBENCH_HANG_SECONDS": "60",
+            "WORKBENCH_KEEP_STATES_DAYS": "0",
+            "WORKBENCH_URL": "https://lab.example/workbench/",
+            "WORKBENCH_WEBHOOK_URL": "https://chat.example/hook",
+            "WORKBENCH_SMTP_URL": "smtps://ann:secret@mail.example:465",
+            "WORKBENCH_MAIL_FROM": "Workbench <workbench@lab.example>",
+            "WORKBENCH_MAIL_TO": " ann@lab.example, ,bob@lab.example,",
         }
     )
     assert settings == Settings(
@@ -45,6 +65,18 @@ def test_every_variable_is_read():
         upload_quota_gib=0.5,
         min_free_gib=0,
         import_roots=(Path("/srv/data"), Path("/mnt")),
+        retries=0,
+        gpu_jobs=2,
+        cpu_jobs=3,
+        light_jobs=4,
+        silence_seconds=7.5,
+        hang_seconds=60,
+        keep_states_days=0,
+        url="https://lab.example/workbench",
+        webhook_url="https://chat.example/hook",
+        smtp_url="smtps://ann:secret@mail.example:465",
+        mail_from="Workbench <workbench@lab.example>",
+        mail_to=("ann@lab.example", "bob@lab.example"),
     )
 
 
@@ -58,7 +90,26 @@ def test_child_process_sees_the_same_settings(tmp_path):
         upload_quota_gib=1 / 3,
         min_free_gib=1e-6,
         import_roots=(tmp_path / "a b", tmp_path / "数据"),
+        retries=9,
+        gpu_jobs=2,
+        cpu_jobs=3,
+        light_jobs=4,
+        silence_seconds=1 / 7,
+        hang_seconds=1e9,
+        keep_states_days=0.5,
+        url="https://lab.example/实验室",
+        webhook_url="https://chat.example/hook?a=1&b=%20",
+        smtp_url="smtp://ann:p%40ss@mail.example:587",
+        mail_from="Labor <lab@lab.example>",
+        mail_to=("ann@lab.example", "bob@lab.example"),
     )
+    defaults = Settings.for_home(tmp_path)
+    same = [
+        each.name
+        for each in fields(Settings)
+        if getattr(settings, each.name) == getattr(defaults, each.name)
+    ]
+    assert same == ["home"], "every other setting differs, so none that is not passed on is missed"
     assert Settings.from_environment(settings.to_environment()) == settings
 
 
@@ -90,6 +141,16 @@ def test_folders_below_a_users_folder_are_expanded(monkeypatch, tmp_path):
         ("WORKBENCH_WORKER_IDLE_SECONDS", "-1", "number of seconds"),
         ("WORKBENCH_UPLOAD_QUOTA_GIB", "50 GB", "number of GiB"),
         ("WORKBENCH_MIN_FREE_GIB", "-0.5", "number of GiB"),
+        ("WORKBENCH_RETRIES", "-1", "whole number, 0 or more"),
+        ("WORKBENCH_RETRIES", "some", "whole number, 0 or more"),
+        ("WORKBENCH_GPU_JOBS", "0", "whole number, 1 or more"),
+        ("WORKBENCH_GPU_JOBS", "1.5", "whole number, 1 or more"),
+        ("WORKBENCH_CPU_JOBS", "0", "whole number, 1 or more"),
+        ("WORKBENCH_CPU_JOBS", "²", "whole number, 1 or more"),
+        ("WORKBENCH_LIGHT_JOBS", "0", "whole number, 1 or more"),
+        ("WORKBENCH_SILENCE_SECONDS", "long", "number of seconds"),
+        ("WORKBENCH_HANG_SECONDS", "-1", "number of seconds"),
+        ("WORKBENCH_KEEP_STATES_DAYS", "a month", "number of days"),
     ],
 )
 def test_value_that_cannot_be_used_is_refused_by_name(name, value, expected):

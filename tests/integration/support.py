@@ -6,18 +6,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from engine.config import recipe, with_changes
 from engine.datasets.importer import import_dataset
 from engine.datasets.toy import write_toy_zip
 from engine.jobs.queue import submit_training
 from engine.settings import Settings
-from engine.store import runs
+from engine.store import epochs, runs, scores
 from engine.store.runs import Run
 from engine.workbench import open_workbench
-from tests.conftest import kill_processes_of
+from tests.conftest import kill_processes_of, processes_of
 
 PROJECT = Path(__file__).parents[2]
 
@@ -32,6 +36,9 @@ TINY = {
     "precision": "fp32",
 }
 """Settings of a training that is over in a moment."""
+
+LASTING = TINY | {"epochs": 60, "deterministic": True}
+"""Settings of a training that takes some seconds and is the same every time."""
 
 ENDLESS = TINY | {"epochs": 100_000}
 FOR_SECONDS = TINY | {"max_minutes": 5 / 60}
@@ -79,8 +86,12 @@ class LiveHome:
         assert ended.returncode == 0, ended.stderr
         return json.loads(ended.stdout.splitlines()[-1])
 
-    def start_worker(self) -> subprocess.Popen[bytes]:
-        """Start a worker that never leaves by itself; what it says goes to `worker_log`."""
+    def start_worker(self, **options: Any) -> subprocess.Popen[bytes]:
+        """Start a worker that never leaves by itself; what it says goes to `worker_log`.
+
+        Args:
+            options: of `subprocess.Popen`.
+        """
         with open(self.worker_log, "ab") as log:
             worker = subprocess.Popen(
                 [sys.executable, "-m", "engine", "worker"],
@@ -89,6 +100,7 @@ class LiveHome:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                **options,
             )
         self._processes.append(worker)
         return worker
@@ -109,6 +121,18 @@ class LiveHome:
         config = with_changes(recipe("quick"), changes)
         return submit_training(self.workbench, self.add_dataset(), config, actor="test")
 
+    def train_alike(self, run_id: str) -> str:
+        """Queue a training with the settings and the dataset of another; returns the run's id."""
+        run = self.run(run_id)
+        return submit_training(self.workbench, run.dataset_id, run.config, actor="test")
+
+    def restart_worker(self) -> subprocess.Popen[bytes]:
+        """End the workers and start one that sees the environment as it is now."""
+        for worker in self._processes:
+            worker.terminate()
+            worker.wait(10)
+        return self.start_worker()
+
     def run(self, run_id: str) -> Run:
         """The run as it is now."""
         return runs.get(self.database, run_id)
@@ -128,6 +152,29 @@ class LiveHome:
         """Wait until the run has ended, however."""
         wait_until(lambda: not self.run(run_id).job.is_live, "the run's end")
         return self.run(run_id)
+
+    def run_processes(self) -> list[psutil.Process]:
+        """The processes of jobs that live."""
+        found = []
+        for process in processes_of(self.path):
+            with suppress(psutil.Error):
+                if "engine.jobs.process" in process.cmdline():
+                    found.append(process)
+        return found
+
+    def assert_whole(self, run_id: str, num_epochs: int) -> Run:
+        """Wait for a run's end: it is completed, no epoch is missing or there twice, all its
+        images are scored, and no process of it is left."""
+        run = self.wait_for_end(run_id)
+        assert run.status == "completed", run.job.error
+        assert run.job.error is None
+        recorded = [record.epoch for record in epochs.of_run(self.database, run_id)]
+        assert recorded == list(range(1, num_epochs + 1))
+        split = runs.split_of(self.database, run_id)
+        scored = scores.of_run(self.database, run_id)
+        assert sorted(each.position for each in scored) == sorted(chain(*split.values()))
+        wait_until(lambda: self.run_processes() == [], "its process to end", 30)
+        return run
 
     def close(self) -> None:
         """End everything that works on it; may be called twice."""

@@ -9,7 +9,7 @@ from PIL import Image
 
 from engine.config import recipe
 from engine.jobs.queue import submit_training
-from engine.store import datasets, jobs, runs
+from engine.store import attempts, datasets, runs
 
 
 @pytest.fixture(scope="module")
@@ -19,8 +19,9 @@ def home(make_home, tmp_path_factory):
     dataset_id = made.add_dataset()
     config = recipe("tutorial")
     submit_training(made.workbench, dataset_id, config, name="ended", actor="test")
-    job = jobs.claim(made.database, "train")
-    jobs.finish(made.database, job.id, "failed", error={"type": "X", "message": "x", "facts": {}})
+    job = attempts.claim(made.database, ["train"], "cpu")
+    error = {"type": "X", "message": "x", "facts": {}}
+    attempts.finish(made.database, job, "failed", error=error)
     return made
 
 

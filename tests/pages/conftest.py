@@ -85,9 +85,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Stops the clock of store and pages; the test sets it forward."""
     clock = Clock()
     for module in (
+        "engine.store.attempts",
         "engine.store.datasets",
         "engine.store.jobs",
         "engine.store.runs",
+        "pages.common.job_reads",
+        "pages.common.queue_views",
         "pages.common.run_views",
         "pages.common.tables",
     ):

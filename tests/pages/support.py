@@ -16,7 +16,7 @@ from engine.config import RECIPES, Machine, with_changes
 from engine.events import EpochRecord
 from engine.jobs.queue import submit_training
 from engine.notes import Note
-from engine.store import epochs, jobs, runs, scores
+from engine.store import attempts, epochs, jobs, runs, scores
 from engine.store.datasets import Dataset
 from engine.store.runs import Run
 from engine.store.scores import SampleScore
@@ -93,9 +93,9 @@ class MakeRuns:
     ) -> Run:
         """A run at work. No other may be waiting, or that one would be claimed."""
         run = self.queued(dataset, name, **options)
-        job = jobs.claim(self._database, "train")
+        job = attempts.claim(self._database, ["train"], "cpu")
         assert job is not None and job.id == run.job.id
-        jobs.set_progress(self._database, job.id, "training", progress)
+        attempts.set_progress(self._database, job, "training", progress)
         for number in range(1, num_epochs + 1):
             epochs.add(self._database, run.id, epoch_record(number, len(dataset.classes)))
         return runs.get(self._database, run.id)
@@ -127,8 +127,18 @@ class MakeRuns:
         if scored:
             empty = np.zeros((len(scored[0].tp), 2, 256), dtype=np.int64)
             scores.add(self._database, run.id, scored, [empty] * len(scored))
-        jobs.finish(self._database, run.job.id, status, error=dict(error) if error else None)
+        attempts.finish(self._database, run.job, status, error=dict(error) if error else None)
         return runs.get(self._database, run.id)
+
+    def keep_state(self, run: Run) -> None:
+        """Puts a file where a run has what it needs to be trained further."""
+        with self._workbench.files.writing(f"runs/{run.id}/checkpoints/last.pt") as path:
+            path.write_bytes(b"state")
+
+    def keep_best(self, run: Run) -> None:
+        """Puts a file where a run has its best weights."""
+        with self._workbench.files.writing(f"runs/{run.id}/checkpoints/best.safetensors") as path:
+            path.write_bytes(b"weights")
 
 
 def epoch_record(epoch: int, num_classes: int) -> EpochRecord:

@@ -13,7 +13,7 @@ from engine.datasets.quality.findings import Finding, Fix
 from engine.datasets.versions import Change, derive
 from engine.jobs.imports import describe_dataset, submit_change
 from engine.notes import Note
-from engine.store import datasets, jobs
+from engine.store import attempts, datasets
 from engine.store.database import new_id
 from engine.workbench import Workbench
 from tests.pages.support import (
@@ -527,9 +527,9 @@ def test_version_that_is_being_made_is_seen_by_everybody(open_page, dataset, wor
 
 def test_version_that_failed_is_told_until_it_is_dismissed(open_page, dataset, workbench):
     submit_change(workbench, dataset.id, Change(leave_out=(0,)), name="New", actor=ACTOR)
-    job = jobs.claim(workbench.database, "derive")
+    job = attempts.claim(workbench.database, ["derive"], "light")
     record = {"kind": "BadData", "message": "The disk of {name} is full.", "facts": {"name": "x"}}
-    jobs.finish(workbench.database, job.id, "failed", error=record)
+    attempts.finish(workbench.database, job, "failed", error=record)
     page = open_page("dataset.py", dataset=dataset.id)
     assert not page.exception
     assert "**New** was not made." in words(page)
@@ -544,8 +544,9 @@ def test_version_asked_for_here_opens_when_it_is_made(open_page, dataset, workbe
     page = open_page("dataset.py", dataset=dataset.id)
     page.session_state["dataset_version_mine"] = job_id
     made = derive(workbench, dataset.id, Change(leave_out=(0,)), name="N", actor=ACTOR)
-    jobs.claim(workbench.database, "derive")
-    jobs.finish(workbench.database, job_id, "completed", result={"dataset": made.id})
+    job = attempts.claim(workbench.database, ["derive"], "light")
+    assert job.id == job_id
+    attempts.finish(workbench.database, job, "completed", result={"dataset": made.id})
     page.run()
     assert not page.exception
     assert page_title(page) == "N"

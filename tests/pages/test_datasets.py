@@ -9,7 +9,7 @@ from engine.datasets.versions import Change
 from engine.errors import BadData
 from engine.jobs import imports
 from engine.jobs.imports import describe_dataset, submit_change
-from engine.store import drafts, jobs
+from engine.store import attempts, drafts, jobs
 from pages.common.texts import uploader_texts
 from pages.common.uploader import TEXT_KEYS
 from tests.pages.support import ACTOR, MARKUP, MARKUP_SHOWN, links, title, words
@@ -38,10 +38,11 @@ def add_draft(workbench):
             with workbench.files.writing(imports.names_key(draft_id)) as path:
                 path.write_text(json.dumps(names))
         if status != "queued":
-            assert jobs.claim(workbench.database, kind).id == job_id
+            job = attempts.claim(workbench.database, [kind], "light")
+            assert job.id == job_id
         if status not in ("queued", "running"):
             record = error.to_record() if error else None
-            jobs.finish(workbench.database, job_id, status, error=record)
+            attempts.finish(workbench.database, job, status, error=record)
         return drafts.get(workbench.database, draft_id)
 
     return add_draft
@@ -102,14 +103,14 @@ def test_file_that_has_arrived_opens_its_review(open_page, add_draft, monkeypatc
 
 def test_live_work_shows_its_progress_and_can_be_stopped(open_page, workbench, add_draft):
     draft = add_draft(status="running")
-    jobs.set_progress(workbench.database, draft.job.id, "reading", 0.4)
+    attempts.set_progress(workbench.database, draft.job, "reading", 0.4)
     page = open_page("datasets.py")
     assert not page.exception
     assert [(bar.value, bar.text) for bar in page.progress] == [(40, "Looking into Cells: Reading")]
     assert not page.error
     assert "No datasets yet" not in words(page)
     page.button(key=f"datasets_stop_{draft.job.id}").click().run()
-    assert jobs.get(workbench.database, draft.job.id).stop_requested
+    assert jobs.get(workbench.database, draft.job.id).wish == "stop"
     assert page.button(key=f"datasets_stop_{draft.job.id}").disabled
 
 
@@ -169,8 +170,8 @@ def test_version_that_could_not_be_made_says_why_until_it_is_dismissed(
     open_page, workbench, dataset, clock
 ):
     job_id = submit_change(workbench, dataset.id, Change(leave_out=(1,)), name="v2", actor=ACTOR)
-    jobs.claim(workbench.database, "derive")
-    jobs.finish(workbench.database, job_id, "failed", error=BadData("No.").to_record())
+    job = attempts.claim(workbench.database, ["derive"], "light")
+    attempts.finish(workbench.database, job, "failed", error=BadData("No.").to_record())
     page = open_page("datasets.py")
     assert "**v2** was not made." in words(page)
     page.button(key=f"datasets_dismiss_{job_id}").click().run()

@@ -14,7 +14,7 @@ from engine.errors import WorkbenchError
 from engine.jobs.import_task import run_import, run_inspection
 from engine.jobs.imports import stop_draft, submit_inspection, submit_plan
 from engine.jobs.process import JobControl
-from engine.store import datasets, drafts, jobs
+from engine.store import attempts, datasets, drafts, jobs
 from pages.common.review import archives
 from tests.pages.support import ACTOR, MARKUP, links, metrics, title, words
 
@@ -43,7 +43,7 @@ def work(workbench):
     """Does the job that is queued, as its process would."""
 
     def work(kind="inspect"):
-        job = jobs.claim(workbench.database, kind)
+        job = attempts.claim(workbench.database, [kind], "light")
         assert job is not None
         error = result = None
         status = "failed"
@@ -51,7 +51,7 @@ def work(workbench):
             status, result = TASKS[kind](workbench, job, JobControl(workbench, job))
         except WorkbenchError as caught:
             error = caught.to_record()
-        jobs.finish(workbench.database, job.id, status, error=error, result=result)
+        attempts.finish(workbench.database, job, status, error=error, result=result)
         return jobs.get(workbench.database, job.id)
 
     return work
@@ -112,13 +112,13 @@ def test_address_of_no_import_says_so_and_leads_back(open_page):
 
 def test_look_under_way_shows_its_progress_and_can_be_stopped(open_page, workbench, bring_in):
     draft = bring_in(members(), look=False)
-    jobs.claim(workbench.database, "inspect")
-    jobs.set_progress(workbench.database, draft.job.id, "reading", 0.3)
+    job = attempts.claim(workbench.database, ["inspect"], "light")
+    attempts.set_progress(workbench.database, job, "reading", 0.3)
     page = open_review(open_page, draft)
     assert [bar.value for bar in page.progress] == [30]
     assert widget(draft, "import") not in [button.key for button in page.button]
     page.button(key=f"datasets_stop_{draft.job.id}").click().run()
-    assert jobs.get(workbench.database, draft.job.id).stop_requested
+    assert jobs.get(workbench.database, draft.job.id).wish == "stop"
 
 
 def test_what_was_found_is_summed_up_and_can_be_imported_at_once(
@@ -455,10 +455,10 @@ def test_archive_that_is_none_says_why_and_can_be_discarded(open_page, workbench
         kind="inspect",
         actor=ACTOR,
     )
-    job = jobs.claim(workbench.database, "inspect")
-    jobs.finish(
+    job = attempts.claim(workbench.database, ["inspect"], "light")
+    attempts.finish(
         workbench.database,
-        job.id,
+        job,
         "failed",
         error={"type": "BadArchive", "message": "It is no zip.", "facts": {}},
     )

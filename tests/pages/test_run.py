@@ -2,17 +2,19 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from engine.errors import Diverged
+from engine.errors import Diverged, OutOfMemory, ProcessDied
 from engine.jobs.logs import log_key
 from engine.notes import Note
-from engine.store import epochs, jobs, runs
+from engine.store import attempts, epochs, jobs, runs, scores
 from tests.pages.support import (
     MARKUP,
     MARKUP_SHOWN,
     SCORED,
     as_read,
+    components,
     epoch_record,
     figures,
     links,
@@ -93,6 +95,7 @@ def test_queued_run_waits_and_promises_nothing(open_page, dataset, make_runs):
         "Best epoch": "–",
         "Epochs": "0 / 30",
         "Run time": "–",
+        "Queue time": "0 s",
         "Time left": "–",
     }
     assert "The curves begin when the first epoch has ended." in words(page)
@@ -111,6 +114,7 @@ def test_running_run_shows_progress_best_dice_and_time_left(open_page, dataset, 
         "Best epoch": "3",
         "Epochs": "3 / 12",
         "Run time": "1 min 40 s",
+        "Queue time": "0 s",
         "Time left": "5 min 0 s",
     }
     assert not page.error
@@ -206,6 +210,7 @@ def test_completed_run_shows_scores_computed_by_hand(open_page, dataset, make_ru
         "Dice of class 2": "0.333",  # 2/6, in the one image that has it
         "Epochs": "2 / 30",
         "Run time": "0 s",
+        "Queue time": "0 s",
     }
     assert "Time left" not in metrics(page)
     assert not page.progress
@@ -401,7 +406,7 @@ def test_log_view_shows_the_end_of_the_log(open_page, dataset, make_runs, workbe
     page = open_page("run.py", run=run.id, view="log")
     assert not page.exception
     lines = page.code[0].value.splitlines()
-    assert (lines[0], lines[-1]) == ("line 600", "line 999")
+    assert (lines[0], lines[-1]) == ("line 800", "line 999")
     assert "Nothing yet." not in page.code[0].value
 
 
@@ -418,7 +423,7 @@ def test_chosen_view_is_kept_in_the_address(open_page, dataset, make_runs):
     page.get_by_key("run_view_ended").set_value("log").run()
     assert not page.exception
     assert page.query_params == {"run": run.id, "view": "log"}
-    assert not page.get("bidi_component")
+    assert not components(page, "workbench_viewer")
     page.get_by_key("run_view_ended").set_value("images").run()
     assert not page.exception
     assert page.query_params == {"run": run.id}
@@ -442,7 +447,7 @@ def test_stop_button_asks_a_running_job_to_stop_once(open_page, dataset, make_ru
     page.button(key="run_stop").click().run()
     assert not page.exception
     job = jobs.get(workbench.database, run.job.id)
-    assert (job.status, job.stop_requested) == ("running", True)
+    assert (job.status, job.wish) == ("running", "stop")
     assert page.button(key="run_stop").label == "Stopping…"
     assert page.button(key="run_stop").disabled
     assert not page.toast
@@ -460,7 +465,7 @@ def test_stop_button_ends_a_waiting_run_at_once(open_page, dataset, make_runs, w
 def test_stopping_a_run_that_has_just_ended_is_a_remark(open_page, dataset, make_runs, workbench):
     run = make_runs.running(dataset)
     page = open_page("run.py", run=run.id)
-    jobs.finish(workbench.database, run.job.id, "completed")
+    attempts.finish(workbench.database, run.job, "completed")
     page.button(key="run_stop").click().run()
     assert not page.exception
     assert [as_read(toast.value) for toast in page.toast] == [
@@ -497,3 +502,320 @@ def test_reason_with_markup_is_shown_literally(open_page, dataset, make_runs):
     assert not page.exception
     assert [alert.value for alert in page.error] == [rf"Refused\: {MARKUP_SHOWN}"]
     assert not page.code
+
+
+KILLED = ProcessDied("It ended: {cause}. Start it again.", cause="killed by SIGKILL").to_record()
+NO_MEMORY = OutOfMemory("There was not enough of it.").to_record()
+
+
+def keys(page):
+    return {button.key for button in page.button}
+
+
+def test_buttons_are_those_that_the_state_allows(open_page, dataset, make_runs, workbench):
+    always = {"run_clone", "run_compare", "run_rename"}
+    ended = always | {"run_archive", "run_delete"}
+    run = make_runs.running(dataset, num_epochs=1)
+    make_runs.keep_state(run)
+    page = open_page("run.py", run=run.id)
+    assert not page.exception
+    assert keys(page) == always | {"run_pause", "run_stop"}
+    make_runs.end(run, "failed", error=KILLED)
+    page.run()
+    assert keys(page) == ended | {"run_resume", "run_train_more", "run_score"}
+    unscored = make_runs.ended(dataset)
+    assert keys(open_page("run.py", run=unscored.id)) == ended | {"run_train_more", "run_score"}
+    scored = make_runs.ended(dataset, scored=SCORED)
+    assert keys(open_page("run.py", run=scored.id)) == ended | {"run_train_more"}
+    never_began = make_runs.ended(dataset, status="stopped", num_epochs=0)
+    assert keys(open_page("run.py", run=never_began.id)) == ended | {"run_resume"}
+
+
+def test_pause_asks_once_and_a_paused_run_says_so_and_can_be_resumed(
+    open_page, dataset, make_runs, workbench
+):
+    run = make_runs.running(dataset, num_epochs=1)
+    make_runs.keep_state(run)
+    page = open_page("run.py", run=run.id)
+    page.button(key="run_pause").click().run()
+    assert not page.exception
+    assert page.button(key="run_pause").label == "Pausing…"
+    assert page.button(key="run_pause").disabled and page.button(key="run_stop").disabled
+    make_runs.end(run, "stopped")
+    page.run()
+    assert "paused" in words(page)
+    page.button(key="run_resume").click().run()
+    assert not page.exception
+    assert runs.get(workbench.database, run.id).status == "queued"
+    assert "run_pause" in keys(page)
+
+
+def test_who_waits_for_the_scoring_may_do_without_it(open_page, dataset, make_runs, workbench):
+    run = make_runs.running(dataset, num_epochs=1)
+    page = open_page("run.py", run=run.id)
+    page.button(key="run_stop").click().run()
+    assert page.button(key="run_stop").disabled
+    page.button(key="run_pause").click().run()
+    assert runs.get(workbench.database, run.id).job.wish == "pause"
+
+
+def test_run_without_its_training_state_cannot_be_gone_on_with(open_page, dataset, make_runs):
+    run = make_runs.ended(dataset, status="stopped")
+    page = open_page("run.py", run=run.id)
+    assert not page.exception
+    assert page.button(key="run_resume").disabled
+    assert "training state was removed" in page.button(key="run_resume").help
+    make_runs.keep_state(run)
+    page.run()
+    assert not page.button(key="run_resume").disabled
+
+
+def test_completed_run_is_trained_for_more_epochs(open_page, dataset, make_runs, workbench):
+    run = make_runs.ended(dataset, epochs=2)
+    make_runs.keep_state(run)
+    page = open_page("run.py", run=run.id)
+    page.number_input(key="run_more_number").set_value(3).run()
+    assert "2 of 2 epochs are done; it is then to have 5." in words(page)
+    page.button(key="run_train_more").click().run()
+    assert not page.exception
+    run = runs.get(workbench.database, run.id)
+    assert (run.status, run.config.schedule.epochs) == ("queued", 5)
+    assert metrics(page)["Epochs"] == "2 / 5"
+
+
+def test_time_budget_is_prolonged_in_minutes(open_page, dataset, make_runs, workbench):
+    run = make_runs.ended(dataset, max_minutes=5)
+    make_runs.keep_state(run)
+    page = open_page("run.py", run=run.id)
+    assert page.number_input(key="run_more_number").label == "More minutes"
+    page.button(key="run_train_more").click().run()
+    assert not page.exception
+    assert runs.get(workbench.database, run.id).config.schedule.max_minutes == 15
+
+
+def test_images_can_be_scored_afterwards_and_appear_when_they_are(
+    open_page, dataset, make_runs, workbench
+):
+    run = make_runs.ended(dataset, status="stopped")
+    make_runs.keep_best(run)
+    page = open_page("run.py", run=run.id, view="images")
+    assert "“Score images” does it now" in words(page)
+    page.button(key="run_score").click().run()
+    assert not page.exception
+    assert "run_score" not in keys(page)
+    assert [bar.text for bar in page.progress] == ["Scoring: Waiting for a free slot"]
+    assert "The images appear here when they are scored." in words(page)
+    job = attempts.claim(workbench.database, ["evaluate"], "cpu")
+    attempts.set_progress(workbench.database, job, "evaluating", 0.5)
+    page.run()
+    assert [(bar.value, bar.text) for bar in page.progress] == [
+        (50, "Scoring: Scoring every image")
+    ]
+    scores.add(workbench.database, run.id, SCORED, [np.zeros((3, 2, 256), dtype=np.int64)] * 4)
+    attempts.finish(workbench.database, job, "completed")
+    page.run()
+    assert not page.exception
+    assert list(image_table(page, run)["sample"]) == ["001", "000", "002"]
+    assert not page.progress
+
+
+def test_scoring_can_be_cancelled_and_one_that_failed_says_why(
+    open_page, dataset, make_runs, workbench
+):
+    run = make_runs.ended(dataset)
+    make_runs.keep_best(run)
+    page = open_page("run.py", run=run.id, view="images")
+    page.button(key="run_score").click().run()
+    page.button(key="run_cancel_scoring").click().run()
+    assert not page.exception
+    assert "run_score" in keys(page)
+    page.button(key="run_score").click().run()
+    job = attempts.claim(workbench.database, ["evaluate"], "cpu")
+    attempts.finish(workbench.database, job, "failed", error=KILLED)
+    page.run()
+    assert [as_read(error.value) for error in page.error] == [
+        "It ended: killed by SIGKILL. Start it again."
+    ]
+    assert "failed" not in words(page).splitlines()
+
+
+def test_scores_are_read_anew_when_a_run_is_scored_anew(open_page, dataset, make_runs, workbench):
+    run = make_runs.ended(dataset, scored=SCORED)
+    page = open_page("run.py", run=run.id)
+    assert metrics(page)["Mean image Dice, test"] == "0.642"
+    scores.clear(workbench.database, run.id)
+    better = [replace(each, fp=(0, 0, 0), fn=(0, 0, 0)) for each in SCORED]
+    scores.add(workbench.database, run.id, better, [np.zeros((3, 2, 256), dtype=np.int64)] * 4)
+    page.run()
+    assert not page.exception
+    assert metrics(page)["Mean image Dice, test"] == "1.000"
+
+
+def test_run_that_is_trained_further_keeps_its_images_in_sight(
+    open_page, dataset, make_runs, workbench
+):
+    run = make_runs.ended(dataset, scored=SCORED)
+    runs.resume(workbench.database, run.id)
+    page = open_page("run.py", run=run.id, view="images")
+    assert not page.exception
+    assert list(image_table(page, run)["sample"]) == ["001", "000", "002"]
+    assert "As it was before it was trained further" in words(page)
+    assert "Best validation Dice" in metrics(page)
+    job = attempts.claim(workbench.database, ["train"], "cpu")
+    attempts.set_progress(workbench.database, job, "evaluating", 0.96)
+    page.run()
+    # What it is scored with now comes one split after another.
+    assert "Every image is scored when the training has ended." in words(page)
+    assert not page.dataframe
+
+
+def test_run_says_what_befell_it_and_that_it_goes_on(
+    open_page, dataset, make_runs, workbench, clock
+):
+    run = make_runs.running(dataset, num_epochs=2)
+    clock.now += 100
+    attempts.give_back(workbench.database, run.job, KILLED, is_retry=True)
+    page = open_page("run.py", run=run.id)
+    assert not page.exception
+    assert "the process of attempt 1 ended without a result: killed by SIGKILL." in words(page)
+    assert "It waits to go on by itself from what it had saved; 2 epochs are done." in words(page)
+    assert "Started again by itself 1 of at most 3 times." in words(page)
+    clock.now += 50
+    attempts.claim(workbench.database, ["train"], "cpu")
+    clock.now += 7
+    page.run()
+    assert "It goes on by itself from what it had saved" in words(page)
+    assert (metrics(page)["Run time"], metrics(page)["Queue time"]) == ("1 min 47 s", "50 s")
+
+
+def test_run_says_what_was_changed_when_memory_ran_out(open_page, dataset, make_runs, workbench):
+    run = make_runs.running(dataset, batch_size=8)
+    attempts.add_incident(workbench.database, run.job, NO_MEMORY)
+    runs.set_adjustments(workbench.database, run.id, {"batch_size": 4, "accumulation": 2})
+    page = open_page("run.py", run=run.id, view="settings")
+    assert not page.exception
+    assert "memory ran out in attempt 1." in words(page)
+    assert (
+        "Memory ran out, so it is trained with other settings: batch size 8 → 4, accumulated "
+        "batches 1 → 2."
+    ) in words(page)
+    settings = page.dataframe[0].value.set_index("key")
+    assert settings.loc["schedule.batch_size", "why"] == "It was 8 until memory ran out."
+
+
+def test_run_to_which_nothing_happened_tells_no_story(open_page, dataset, make_runs):
+    page = open_page("run.py", run=make_runs.running(dataset, num_epochs=1).id)
+    assert not page.exception
+    assert "by itself" not in words(page)
+    assert "Memory" not in words(page)
+
+
+def test_many_incidents_are_folded_and_none_is_left_out(open_page, dataset, make_runs, workbench):
+    run = make_runs.running(dataset)
+    for _number in range(6):
+        attempts.add_incident(workbench.database, run.job, KILLED)
+    page = open_page("run.py", run=run.id)
+    assert not page.exception
+    (told,) = [each for each in page.expander if "What befell it" in each.label]
+    assert told.caption[0].value.count("SIGKILL") == 6
+    assert "It goes on by itself" in words(page)
+
+
+def test_name_tags_and_notes_are_changed_where_the_menu_leads(
+    open_page, dataset, make_runs, workbench
+):
+    run = make_runs.ended(dataset, "Before")
+    page = open_page("run.py", run=run.id)
+    page.button(key="run_rename").click().run()
+    assert not page.exception
+    assert page.query_params["view"] in ("about", ["about"])
+    page.text_input(key=f"run_name_{run.id}").set_value("After")
+    page.text_area(key=f"run_notes_{run.id}").set_value("Worth a look.")
+    next(each for each in page.button if each.label == "Save").click().run()
+    assert not page.exception
+    found = runs.get(workbench.database, run.id)
+    assert (found.name, found.notes) == ("After", "Worth a look.")
+    assert title(page) == "After"
+    assert "Worth a look." in words(page)
+
+
+def test_empty_name_is_refused_in_words(open_page, dataset, make_runs, workbench):
+    run = make_runs.ended(dataset, "Before")
+    page = open_page("run.py", run=run.id, view="about")
+    page.text_input(key=f"run_name_{run.id}").set_value(" ")
+    next(each for each in page.button if each.label == "Save").click().run()
+    assert "The name of the run is empty" in page.error[0].value
+    assert runs.get(workbench.database, run.id).name == "Before"
+
+
+def test_run_is_archived_and_brought_back(open_page, dataset, make_runs, workbench):
+    run = make_runs.ended(dataset)
+    page = open_page("run.py", run=run.id)
+    page.button(key="run_archive").click().run()
+    assert not page.exception
+    assert runs.get(workbench.database, run.id).archived
+    assert "archived" in words(page)
+    page.button(key="run_archive").click().run()
+    assert not runs.get(workbench.database, run.id).archived
+
+
+def test_deletion_asks_first(open_page, dataset, make_runs, workbench):
+    run = make_runs.ended(dataset)
+    page = open_page("run.py", run=run.id)
+    page.button(key="run_delete").click().run()
+    assert not page.exception
+    assert runs.get(workbench.database, run.id)
+    assert "is removed for good" in words(page)
+
+
+def test_clone_begins_a_run_with_these_settings(open_page, dataset, make_runs):
+    run = make_runs.ended(dataset, recipe="tutorial", width=8)
+    page = open_page("run.py", run=run.id)
+    page.button(key="run_clone").click().run()
+    assert not page.exception
+    assert title(page) == "Train"
+    asked = {name: page.query_params[name] for name in ("clone", "dataset", "recipe")}
+    wanted = {"clone": run.id, "dataset": dataset.id, "recipe": "tutorial"}
+    assert asked in (wanted, {name: [value] for name, value in wanted.items()})
+
+
+def test_log_shows_only_lines_that_hold_what_is_looked_for(
+    open_page, dataset, make_runs, workbench
+):
+    run = make_runs.running(dataset)
+    write_log(workbench, run, "".join(f"step {n}\nEpoch {n}: loss\n" for n in range(1000)))
+    page = open_page("run.py", run=run.id, view="log")
+    page.text_input(key="run_log_search").set_value("epoch").run()
+    assert not page.exception
+    assert "1,000 lines contain it; these are the last 200." in words(page)
+    lines = page.code[0].value.splitlines()
+    assert (lines[0], lines[-1], len(lines)) == ("Epoch 800: loss", "Epoch 999: loss", 200)
+    page.text_input(key="run_log_search").set_value("no such").run()
+    assert "0 lines contain it." in words(page)
+    assert not page.code
+
+
+def test_log_of_a_scoring_stands_beside_that_of_the_training(
+    open_page, dataset, make_runs, workbench
+):
+    run = make_runs.ended(dataset)
+    make_runs.keep_best(run)
+    write_log(workbench, run, "trained")
+    page = open_page("run.py", run=run.id, view="log")
+    page.button(key="run_score").click().run()
+    (job,) = jobs.newest(workbench.database, "evaluate", 2)
+    with workbench.files.writing(log_key(job.id)) as path:
+        path.write_text("scored")
+    assert [code.value for code in page.code] == ["trained"]
+    page.get_by_key("run_log_of").set_value("scoring").run()
+    assert not page.exception
+    assert [code.value for code in page.code] == ["scored"]
+
+
+def test_run_that_was_deleted_meanwhile_is_a_sentence(open_page, dataset, make_runs, workbench):
+    run = make_runs.ended(dataset)
+    page = open_page("run.py", run=run.id)
+    runs.delete(workbench.database, run.id)
+    page.button(key="run_archive").click().run()
+    assert not page.exception
+    assert "There is no run" in page.warning[0].value

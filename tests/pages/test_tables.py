@@ -1,10 +1,12 @@
 """The rows of the tables."""
 
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 
 from engine.config import RECIPES, leaf_fields
+from engine.store.jobs import JobStatus
 from pages.common.tables import (
     STATUS_ICONS,
     differing_settings,
@@ -38,6 +40,19 @@ def run(dataset, make_runs):
 )
 def test_setting_is_written_as_a_person_would(value, shown):
     assert setting_text(value) == shown
+
+
+def test_setting_that_was_changed_since_memory_ran_out_says_what_it_was(run):
+    adjusted = replace(run, adjustments={"batch_size": 1, "accumulation": 4})
+    table = settings_table(adjusted).set_index("key")
+    before = settings_table(run).set_index("key")
+    assert table.loc["schedule.batch_size", "value"] == "1"
+    was = before.loc["schedule.batch_size", "value"]
+    assert table.loc["schedule.batch_size", "why"] == f"It was {was} until memory ran out."
+    assert table.loc["optimizer.accumulation", "value"] == "4"
+    assert list(table.drop(["schedule.batch_size", "optimizer.accumulation"])["why"]) == list(
+        before.drop(["schedule.batch_size", "optimizer.accumulation"])["why"]
+    )
 
 
 def test_settings_table_has_every_setting_once(run):
@@ -86,7 +101,9 @@ def test_table_without_runs_keeps_its_columns():
 
 
 def test_every_status_has_a_sign_of_its_own():
-    assert len(set(STATUS_ICONS.values())) == 5
+    assert STATUS_ICONS.keys() == set(get_args(JobStatus)) | {"paused", "stopping", "pausing"}
+    # What is being stopped still runs.
+    assert len(set(STATUS_ICONS.values())) == len(STATUS_ICONS) - 2
 
 
 def test_recipe_in_the_table_is_that_of_the_run(run):

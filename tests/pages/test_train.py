@@ -9,6 +9,7 @@ from engine.datasets.profile import profile_of
 from engine.datasets.splits import split_of_run
 from engine.errors import BadSetting
 from engine.jobs.forecast import forecast
+from engine.notes import Note
 from engine.store import datasets, runs
 from pages.common.train.form import without_effect
 from tests.pages.support import (
@@ -569,3 +570,119 @@ def test_names_with_markup_are_shown_literally(open_page, add_dataset):
     assert not page.exception
     assert title(page) == MARKUP_SHOWN
     assert MARKUP not in [text.value for text in page.markdown]
+
+
+CLONED = {
+    "image_size_px": 64, "split_method": "random", "split_seed": 7, "learning_rate": 0.00123,
+    "rotate_90": False, "precision": "fp32", "epochs": 12, "flips": "none", "max_minutes": 7.5,
+    "class_weighting": "given", "class_weights": [1.0, 2.0, 3.0],
+}  # fmt: skip
+
+
+def clone_of(run):
+    return {"clone": run.id, "dataset": run.dataset_id, "recipe": run.config.recipe}
+
+
+def test_clone_is_a_run_with_every_setting_of_the_first(open_page, dataset, make_runs, workbench):
+    reasons = {"epochs": Note("{num} samples.", {"num": 5})}
+    first = make_runs.ended(dataset, "First", reasons=reasons, **CLONED)
+    page = open_page("train.py", **clone_of(first))
+    assert not page.exception
+    assert links(page)["Settings of First"] == f"run?run={first.id}"
+    assert "Settings as in the cloned run." in words(page)
+    start_buttons(page)[0].click().run()
+    assert not page.exception
+    second = runs.all_newest_first(workbench.database)[0]
+    assert second.id != first.id
+    assert (second.config, second.reasons) == (first.config, first.reasons)
+    assert runs.split_of(workbench.database, second.id) == runs.split_of(
+        workbench.database, first.id
+    )
+
+
+def test_clone_says_in_what_it_differs_from_its_recipe(open_page, dataset, make_runs):
+    first = make_runs.ended(dataset, epochs=12, flips="none", class_weighting="balanced")
+    page = open_page("train.py", **clone_of(first))
+    assert not page.exception
+    (told,) = [each for each in page.expander if "Differs from the recipe" in each.label]
+    assert told.label == "Differs from the recipe in 3 settings"
+    lines = [as_read(line) for line in told.markdown[0].value.splitlines()]
+    assert lines == [
+        "- Class weights: **balanced** (recipe: none)",
+        "- Flips: **none** (recipe: left-right and up-down)",
+        "- Epochs: **12** (recipe: 30)",
+    ]
+
+
+def test_clone_shows_its_own_values_whatever_was_entered_before(
+    open_page, dataset, make_runs, workbench
+):
+    first = make_runs.ended(dataset, epochs=RECIPES["quick"].schedule.epochs, width=8)
+    page = open_page("train.py", recipe="quick")
+    setting(page, "quick", "epochs").set_value(99).run()
+    page.query_params = clone_of(first)
+    page.run()
+    assert not page.exception
+    start_buttons(page)[0].click().run()
+    assert runs.all_newest_first(workbench.database)[0].config == first.config
+
+
+def test_cloned_settings_can_be_changed_and_are_named(open_page, dataset, make_runs, workbench):
+    first = make_runs.ended(dataset, epochs=12)
+    page = open_page("train.py", **clone_of(first))
+    page.get_by_key(f"train_clone_{first.id}_epochs_12").set_value(13).run()
+    assert "Changed from the cloned run: Epochs" in words(page)
+    start_buttons(page)[0].click().run()
+    assert not page.exception
+    second = runs.all_newest_first(workbench.database)[0]
+    assert second.config == with_changes(first.config, {"epochs": 13})
+
+
+def test_clone_begins_with_what_worked_when_memory_ran_out(
+    open_page, dataset, make_runs, workbench
+):
+    first = make_runs.ended(dataset, batch_size=8)
+    runs.set_adjustments(workbench.database, first.id, {"batch_size": 4, "accumulation": 2})
+    page = open_page("train.py", **clone_of(first))
+    assert "With what was changed in it when memory ran out." in words(page)
+    start_buttons(page)[0].click().run()
+    assert not page.exception
+    config = runs.all_newest_first(workbench.database)[0].config
+    assert (config.schedule.batch_size, config.optimizer.accumulation) == (4, 2)
+
+
+def test_clone_of_a_run_whose_start_is_gone_begins_afresh(open_page, dataset, make_runs, workbench):
+    start = make_runs.ended(dataset)
+    first = make_runs.ended(dataset, start_from=start.id)
+    page = open_page("train.py", **clone_of(first))
+    assert page.get_by_key(f"train_clone_{first.id}_start_from_{start.id!r}").value == start.id
+    runs.delete(workbench.database, start.id)
+    page = open_page("train.py", **clone_of(first))
+    assert not page.exception
+    start_buttons(page)[0].click().run()
+    assert runs.all_newest_first(workbench.database)[0].config.model.start_from is None
+
+
+def test_cloning_is_left_for_the_recipe(open_page, dataset, make_runs):
+    first = make_runs.ended(dataset, epochs=12)
+    page = open_page("train.py", **clone_of(first))
+    page.button(key="train_clone_away").click().run()
+    assert not page.exception
+    assert "clone" not in page.query_params
+    assert setting(page, "quick", "epochs").value == 30
+    assert "Settings as in the recipe." in words(page)
+
+
+def test_another_recipe_than_that_of_the_cloned_run_brings_its_own(open_page, dataset, make_runs):
+    first = make_runs.ended(dataset, epochs=12)
+    page = open_page("train.py", **clone_of(first) | {"recipe": "tutorial"})
+    assert not page.exception
+    assert setting(page, "tutorial", "epochs").value == 20
+    assert "They are taken over with the recipe quick" in words(page)
+
+
+def test_unknown_run_to_clone_is_ignored(open_page, dataset):
+    page = open_page("train.py", clone="deadbeef", recipe="quick")
+    assert not page.exception
+    assert setting(page, "quick", "epochs").value == 30
+    assert "Settings of" not in " ".join(links(page))

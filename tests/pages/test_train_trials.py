@@ -5,7 +5,7 @@ import pytest
 from engine.config import RECIPES
 from engine.errors import BadData
 from engine.jobs.queue import WANTS, submit_preflight
-from engine.store import jobs
+from engine.store import attempts, jobs
 from pages.common import links
 from pages.common.texts import phase_word
 from pages.common.train import trials
@@ -39,8 +39,8 @@ def tried(workbench, dataset):
             want or list(result),
             actor=ACTOR,
         )
-        jobs.claim(workbench.database, "preflight")
-        jobs.finish(workbench.database, job_id, status, result=result, error=error)
+        job = attempts.claim(workbench.database, ["preflight"], "trial")
+        attempts.finish(workbench.database, job, status, result=result, error=error)
         return job_id
 
     return tried

@@ -100,12 +100,12 @@ def progress_row(job: Job, text: str, on_stop: Callable[[str], None], stopped_id
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.progress(job.progress, text=text)
         st.button(
-            _("Stopping…") if job.stop_requested else _("Stop"),
+            _("Stopping…") if job.wish else _("Stop"),
             key=f"datasets_stop_{job.id}",
             icon=":material/stop:",
             on_click=on_stop,
             args=(stopped_id,),
-            disabled=job.stop_requested,
+            disabled=job.wish is not None,
         )
 
 

@@ -23,6 +23,7 @@ from engine.config import (
 from engine.errors import WorkbenchError
 from engine.notes import Note
 from engine.store.datasets import Dataset
+from engine.store.runs import Run
 from pages.common import reads
 
 ABOVE = "max_minutes"
@@ -47,6 +48,10 @@ class Form:
     """Why no training can be started with these values."""
     idle: Mapping[str, Note]
     """The settings that have no effect beside the others, and why not."""
+    recipe_config: TrainConfig
+    """What the recipe proposes."""
+    cloned: Run | None
+    """The run whose settings the fields are filled in with, in place of the recipe's."""
 
     def default(self, name: str) -> Any:
         """What a setting is filled in with."""
@@ -55,7 +60,9 @@ class Form:
 
     def key(self, name: str) -> str:
         """Key of a setting's field."""
-        return _key(self.recipe_name, name, self.default(name))
+        # What was entered before a run was cloned must not hide that run's values.
+        source = self.recipe_name if self.cloned is None else f"clone_{self.cloned.id}"
+        return _key(source, name, self.default(name))
 
     def weight_key(self, index: int) -> str:
         """Key of the field of one class's weight."""
@@ -72,22 +79,38 @@ class Form:
         return {name: note for name, note in self.reasons.items() if name not in changed}
 
 
-def read_form(dataset: Dataset, recipe_name: str, minutes: float | None) -> Form:
-    """The form of this rerun, before its fields are shown."""
+def read_form(
+    dataset: Dataset,
+    recipe_name: str,
+    minutes: float | None,
+    cloned: tuple[Run, TrainConfig] | None = None,
+) -> Form:
+    """The form of this rerun, before its fields are shown.
+
+    Args:
+        cloned: a run, and the settings that the fields are filled in with in place of the recipe's.
+    """
     recipe = RECIPES[recipe_name]  # type: ignore[index]
     proposal = _proposal(dataset, recipe_name, minutes)
+    proposed, reasons = proposal.config, proposal.reasons
+    if cloned is None:
+        # What was asked for of the proposal is not what the fields begin with.
+        proposed = proposed.model_copy(update={"split": recipe.split})
+    else:
+        run, proposed = cloned
+        reasons = {name: why for name, why in run.reasons.items() if name not in run.adjustments}
+    proposed = proposed.model_copy(update={"schedule": _without_budget(proposed)})
     form = Form(
         dataset=dataset,
         recipe_name=recipe_name,
-        # What was asked for of the proposal is not what the fields begin with.
-        proposed=proposal.config.model_copy(
-            update={"split": recipe.split, "schedule": _without_budget(proposal.config)}
-        ),
-        reasons=proposal.reasons,
+        proposed=proposed,
+        reasons=reasons,
         values={},
-        config=proposal.config,
+        config=proposed,
         problem=None,
         idle={},
+        recipe_config=proposal.config,
+        cloned=None if cloned is None else cloned[0],
     )
     values = {name: _entered(form, name) for name in leaf_fields()} | {ABOVE: minutes}
     return _with_effects(form, values)

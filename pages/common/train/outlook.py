@@ -100,11 +100,15 @@ def changes(form: Form) -> None:
     more = len(titles) - _MAX_TITLES
     if more > 1:
         titles = [*titles[:_MAX_TITLES], _("{num} more").format(num=more)]
-    st.caption(
-        _("Changed from the recipe: {settings}").format(settings=", ".join(titles))
-        if titles
-        else _("Settings as in the recipe.")
-    )
+    if form.cloned is None:
+        changed, unchanged = (
+            _("Changed from the recipe: {settings}"),
+            _("Settings as in the recipe."),
+        )
+    else:
+        changed = _("Changed from the cloned run: {settings}")
+        unchanged = _("Settings as in the cloned run.")
+    st.caption(changed.format(settings=", ".join(titles)) if titles else unchanged)
 
 
 def warnings(form: Form, found: Outlook) -> None:

@@ -108,11 +108,11 @@ def _live(job_ids: Sequence[str]) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.progress(job.progress, text=f"{names}: {phase_word(job.phase)}")
             st.button(
-                _("Stopping…") if job.stop_requested else _("Stop"),
+                _("Stopping…") if job.wish else _("Stop"),
                 icon=":material/stop:",
                 on_click=_stop,
                 args=(job_id,),
-                disabled=job.stop_requested,
+                disabled=job.wish is not None,
                 key=f"train_stop_{job_id}",
             )
 

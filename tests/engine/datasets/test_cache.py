@@ -17,7 +17,7 @@ from engine.datasets.arrays import Arrays
 from engine.datasets.cache import load_pair, training_arrays
 from engine.datasets.importer import import_dataset
 from engine.datasets.weight_maps import border_map
-from engine.errors import BadData, Refused
+from engine.errors import BadData, DiskFull
 from engine.store import datasets
 from engine.store.datasets import Dataset, Sample
 from engine.workbench import Workbench
@@ -297,7 +297,7 @@ def test_a_full_disk_is_said_and_leaves_no_cache(
 
     imported = import_images(IMAGE)
     monkeypatch.setattr(cache._Store, "write", fail)
-    with pytest.raises(Refused, match="No space left"):
+    with pytest.raises(DiskFull, match="No space left"):
         arrays(workbench, imported)
     assert file_names(workbench, imported) == []
 

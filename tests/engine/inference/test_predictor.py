@@ -9,7 +9,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from engine.config import recipe, with_changes
-from engine.errors import BadData
+from engine.errors import BadData, OutOfMemory
 from engine.files import Files
 from engine.inference import predictor as module
 from engine.inference.predictor import Predictor
@@ -268,3 +268,64 @@ def test_checkpoint_of_another_format_is_refused(tmp_path, metadata):
     save_file({"x": torch.zeros(1)}, path, metadata)
     with pytest.raises(BadData, match="this version reads 1"):
         Predictor(path, CPU)
+
+
+@pytest.fixture
+def scarce(monkeypatch):
+    """`scarce(made, pixels)`: a network that runs out of memory when it is shown more at once."""
+
+    def scarce(made, most_pixels):
+        shown = []
+        forward = made.model.forward
+
+        def limited(images_NCHW):
+            num_pixels = images_NCHW[:, 0].numel()
+            if num_pixels > most_pixels:
+                raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+            shown.append(num_pixels)
+            return forward(images_NCHW)
+
+        monkeypatch.setattr(made.model, "forward", limited)
+        return shown
+
+    return scarce
+
+
+def test_image_too_large_for_the_memory_is_predicted_in_tiles_and_that_is_said(
+    predictor, scarce, caplog
+):
+    made = predictor(3, view="patches", **UNPADDED)
+    pixels = noise(61, 90, 1)
+    whole = made.predict(pixels).probabilities_KHW
+    shown = scarce(made, 52 * 52)
+    found = made.predict(pixels).probabilities_KHW
+    assert np.allclose(found, whole, atol=1e-5)
+    assert set(shown) == {52 * 52}
+    assert "Memory ran out" in caplog.text and "in tiles" in caplog.text
+
+
+def test_what_fits_is_remembered_for_the_images_that_follow(predictor, scarce, caplog):
+    made = predictor(view="patches")
+    scarce(made, SIZE_PX * SIZE_PX)
+    made.predict(noise(40, 40, 1))
+    said = caplog.text
+    made.predict(noise(40, 40, 1))
+    assert caplog.text == said
+
+
+def test_views_go_through_the_network_one_by_one_where_memory_is_scarce(predictor, scarce):
+    made = predictor(averaging="flips_turns")
+    pixels = noise(40, 30, 1)
+    together = made.predict(pixels).probabilities_KHW
+    shown = scarce(made, SIZE_PX * SIZE_PX)
+    assert np.allclose(made.predict(pixels).probabilities_KHW, together, atol=1e-5)
+    assert shown == [SIZE_PX * SIZE_PX] * 8
+
+
+@pytest.mark.parametrize("view", ["resized", "patches"])
+def test_prediction_that_fits_in_no_way_ends_with_a_sentence(predictor, scarce, view):
+    made = predictor(view=view)
+    shown = scarce(made, 0)
+    with pytest.raises(OutOfMemory, match="memory of the processor ran out"):
+        made.predict(noise(40, 30, 1))
+    assert shown == []

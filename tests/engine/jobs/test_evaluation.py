@@ -1,5 +1,6 @@
 """Scores of a run are counted at the original resolution and agree with its pictures."""
 
+import shutil
 from itertools import product
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from PIL import Image
 
 from engine.config import recipe, with_changes
+from engine.errors import BadData, DiskFull, NotFound
 from engine.jobs import evaluation
 from engine.jobs.evaluation import evaluate
 from engine.models.compute import Compute
@@ -188,3 +190,77 @@ def test_summary_of_a_split_follows_from_the_stored_counts(workbench, evaluated)
         dices.append(2 * tp[1] / (2 * tp[1] + fp[1] + fn[1]))
     summary = summarize(scores.of_run(workbench.database, run_id, "test"), dataset.classes)
     assert summary.mean_image_dice == pytest.approx(sum(dices) / 2)
+
+
+@pytest.fixture
+def again(workbench):
+    """`again(run_id, dataset)`: score once more."""
+
+    def again(run_id, dataset, progress=lambda share: None):
+        evaluate(
+            workbench, run_id, dataset, datasets.samples(workbench.database, dataset.id), SPLIT,
+            Compute(torch.device("cpu"), torch.float32), progress,
+        )  # fmt: skip
+
+    return again
+
+
+@pytest.mark.parametrize("num_done", [0, 1, 3, 5])
+def test_scoring_that_was_cut_off_anywhere_can_be_done_again(workbench, evaluated, again, num_done):
+    run_id, dataset, _ = evaluated(2)
+    whole = scores.of_run(workbench.database, run_id)
+
+    def die(share):
+        if share * len(SIZES) >= num_done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        again(run_id, dataset, die)
+    assert len(scores.of_run(workbench.database, run_id)) < len(SIZES)
+    again(run_id, dataset)
+    assert scores.of_run(workbench.database, run_id) == whole
+    assert runs.get(workbench.database, run_id).scored_at is not None
+    left = [path for path in workbench.files.path(f"runs/{run_id}").rglob(".*")]
+    assert left == []
+
+
+def test_scores_of_before_stay_when_the_checkpoint_cannot_be_read(workbench, evaluated, again):
+    run_id, dataset, _ = evaluated(2)
+    before = scores.of_run(workbench.database, run_id)
+    workbench.files.path(best_key(f"runs/{run_id}")).write_bytes(b"damaged")
+    with pytest.raises(BadData, match="cannot be read"):
+        again(run_id, dataset)
+    assert scores.of_run(workbench.database, run_id) == before
+
+
+def test_disk_without_room_for_the_pictures_is_told_before_a_score_is_lost(
+    workbench, evaluated, again, monkeypatch
+):
+    run_id, dataset, _ = evaluated(2)
+    before = scores.of_run(workbench.database, run_id)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(100, 99, 1))
+    with pytest.raises(DiskFull, match="Free disk space"):
+        again(run_id, dataset)
+    assert scores.of_run(workbench.database, run_id) == before
+
+
+def test_disk_that_fills_up_while_pictures_are_drawn_ends_the_scoring_with_a_sentence(
+    workbench, evaluated, again, monkeypatch
+):
+    run_id, dataset, _ = evaluated(2)
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(evaluation, "index_png", lambda *_: memoryview(b"x"))
+    monkeypatch.setattr("pathlib.Path.write_bytes", fail)
+    with pytest.raises(DiskFull, match="full"):
+        again(run_id, dataset)
+    assert scores.of_run(workbench.database, run_id) == []
+
+
+def test_dataset_whose_files_are_gone_is_named(workbench, evaluated, again):
+    run_id, dataset, _ = evaluated(2)
+    shutil.rmtree(workbench.files.path(f"datasets/{dataset.id}"))
+    with pytest.raises(NotFound, match=r"“odd sizes” are gone.*from a backup"):
+        again(run_id, dataset)

@@ -15,7 +15,7 @@ from engine.errors import BadData, BadInput, NotFound, Refused
 from engine.jobs import imports
 from engine.jobs.import_task import run_derivation, run_import, run_inspection
 from engine.jobs.process import JobControl
-from engine.store import datasets, drafts, jobs
+from engine.store import attempts, datasets, drafts, jobs
 from engine.store.jobs import Job
 from engine.workbench import Workbench
 
@@ -24,14 +24,14 @@ TASKS = {"inspect": run_inspection, "import": run_import, "derive": run_derivati
 
 def execute(workbench: Workbench, job: Job) -> dict[str, Any]:
     """Carry a queued job out in this process, as its process would."""
-    claimed = jobs.claim(workbench.database, job.kind)
+    claimed = attempts.claim(workbench.database, [job.kind], "light")
     assert claimed is not None and claimed.id == job.id
     try:
         _, result = TASKS[job.kind](workbench, claimed, JobControl(workbench, claimed))
     except Exception:
-        jobs.finish(workbench.database, job.id, "failed")
+        attempts.finish(workbench.database, claimed, "failed")
         raise
-    jobs.finish(workbench.database, job.id, "completed", result=result)
+    attempts.finish(workbench.database, claimed, "completed", result=result)
     assert result is not None
     return result
 

@@ -11,7 +11,7 @@ from engine.errors import Stopped
 from engine.jobs.preflight_task import run_preflight
 from engine.jobs.process import JobControl
 from engine.jobs.queue import WANTS, submit_preflight
-from engine.store import jobs
+from engine.store import attempts, jobs
 from engine.training import preflight
 
 TINY = {
@@ -34,7 +34,7 @@ def start(workbench, add_dataset, monkeypatch):
         config = with_changes(recipe("quick"), TINY | (changes or {}))
         dataset_id = add_dataset([(33, 47)] * 7, num_classes)
         submit_preflight(workbench, dataset_id, config, want, actor="ann")
-        job = jobs.claim(workbench.database, "preflight")
+        job = attempts.claim(workbench.database, ["preflight"], "trial")
         return job, JobControl(workbench, job)
 
     return start
@@ -72,7 +72,7 @@ def test_pictures_show_each_pair_as_it_is_and_as_it_is_changed(workbench, start)
 
 def test_stopped_preflight_has_no_result(workbench, start):
     job, control = start(["overfit"])
-    control.request_stop()
+    jobs.request_stop(workbench.database, job.id, actor="ann")
     with pytest.raises(Stopped):
         run_preflight(workbench, job, control)
 

@@ -12,7 +12,6 @@ from engine.jobs.queue import (
     config_parameters,
     proposal,
     stop_preflight,
-    stop_run,
     submit_preflight,
     submit_training,
 )
@@ -276,25 +275,11 @@ def test_training_on_a_single_sample_is_refused_and_nothing_queued(workbench, ad
     assert jobs.with_status(workbench.database, *jobs.LIVE) == []
 
 
-def test_queued_run_is_stopped_at_once_and_an_ended_one_not_again(workbench, add_dataset):
-    run_id = submit_training(workbench, add_dataset(), CONFIG, actor="ann")
-    stop_run(workbench, run_id, actor="bob")
-    assert runs.get(workbench.database, run_id).status == "stopped"
-    with pytest.raises(Refused, match="already stopped"):
-        stop_run(workbench, run_id, actor="bob")
-    with pytest.raises(NotFound):
-        stop_run(workbench, "none", actor="bob")
-
-
 def test_everything_that_needs_a_worker_makes_sure_of_one(workbench, add_dataset, monkeypatch):
     dataset_id = add_dataset()
     asked = []
     monkeypatch.setattr(queue, "ensure_worker", lambda home: asked.append(home))
-    run_id = submit_training(workbench, dataset_id, CONFIG, actor="ann")
+    submit_training(workbench, dataset_id, CONFIG, actor="ann")
     assert asked == [workbench]
     submit_preflight(workbench, dataset_id, CONFIG, WANTS, actor="ann")
     assert asked == [workbench] * 2
-    # A run whose process died unseen would otherwise be “stopping” for ever.
-    jobs.claim(workbench.database, "train")
-    stop_run(workbench, run_id, actor="ann")
-    assert asked == [workbench] * 3

@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 
 from engine import uploads
+from engine.config import recipe
 from engine.errors import NotFound
 from engine.jobs import imports, sweeping
 from engine.jobs.logs import log_key
+from engine.jobs.queue import submit_training
 from engine.jobs.sweeping import sweep
-from engine.store import jobs
+from engine.store import attempts, jobs
+from engine.store.jobs import Job, JobKind, JobStatus
 from engine.workbench import Workbench
 
 
@@ -46,7 +49,7 @@ def test_folder_whose_row_was_never_written_goes_after_a_while(
     workbench: Workbench, add_dataset: Any, later: Any
 ) -> None:
     kept = workbench.files.path(f"datasets/{add_dataset()}")
-    orphans = [folder(workbench, "datasets/0a1b2c3d"), folder(workbench, "drafts/0a1b2c3d")]
+    orphans = [folder(workbench, f"{kind}/0a1b2c3d") for kind in ("datasets", "drafts", "runs")]
     foreign = folder(workbench, "datasets/my backup")
     sweep(workbench, actor="server")
     assert all(path.exists() for path in orphans), "its row may be about to be written"
@@ -70,11 +73,21 @@ def test_upload_that_became_no_draft_goes_after_a_week_and_others_stay(
     assert not workbench.files.path(f"uploads/{used}").exists()
 
 
+def claimed(workbench: Workbench, kind: JobKind) -> Job:
+    """The next job of a kind, at work."""
+    job = attempts.claim(workbench.database, (kind,), "cpu")
+    assert job is not None
+    return job
+
+
+def finish(workbench: Workbench, job: Job, status: JobStatus) -> None:
+    assert attempts.finish(workbench.database, job, status)
+
+
 def preflight(workbench: Workbench) -> tuple[str, list[Path]]:
     """A preflight that has ended, with all it left."""
     job_id = jobs.add(workbench.database, "preflight", {}, actor="ann")
-    assert jobs.claim(workbench.database, "preflight")
-    jobs.finish(workbench.database, job_id, "completed", result={})
+    finish(workbench, claimed(workbench, "preflight"), "completed")
     log = workbench.files.path(log_key(job_id))
     log.parent.mkdir(exist_ok=True)
     log.write_text("done")
@@ -86,14 +99,14 @@ def test_preflight_goes_a_day_after_its_end_and_nothing_else_does(
 ) -> None:
     old_id, old_paths = preflight(workbench)
     training = jobs.add(workbench.database, "train", {}, actor="ann")
-    assert jobs.claim(workbench.database, "train")
-    jobs.finish(workbench.database, training, "failed")
-    waiting = jobs.add(workbench.database, "preflight", {}, actor="ann")
+    finish(workbench, claimed(workbench, "train"), "failed")
+    payload = {"dataset": "0a1b2c3d", "config": recipe("quick").to_dict(), "want": ["speed"]}
+    waiting = jobs.add(workbench.database, "preflight", payload, actor="ann")
     sweep(workbench, actor="server")
     assert all(path.exists() for path in old_paths)
     assert jobs.get(workbench.database, old_id).status == "completed"
     later(sweeping.PREFLIGHT_SECONDS + 60)
-    assert jobs.claim(workbench.database, "preflight")
+    assert claimed(workbench, "preflight").id == waiting
     kept = folder(workbench, f"preflights/{waiting}")
     sweep(workbench, actor="server")
     assert not any(path.exists() for path in old_paths)
@@ -102,3 +115,81 @@ def test_preflight_goes_a_day_after_its_end_and_nothing_else_does(
     assert kept.exists()
     assert jobs.get(workbench.database, waiting).status == "running"
     assert jobs.get(workbench.database, training).status == "failed"
+
+
+def test_log_goes_a_while_after_its_job_is_forgotten(workbench: Workbench, later: Any) -> None:
+    known = jobs.add(workbench.database, "train", {}, actor="ann")
+    logs = {
+        name: workbench.files.path(f"logs/{name}.txt") for name in (known, "0a1b2c3d", "worker")
+    }
+    for path in logs.values():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("done")
+    sweep(workbench, actor="server")
+    assert all(path.exists() for path in logs.values())
+    later(sweeping.ORPHAN_SECONDS + 60)
+    sweep(workbench, actor="server")
+    assert {name for name, path in logs.items() if path.exists()} == {known, "worker"}
+
+
+def test_database_without_anything_in_it_lets_all_folders_be(
+    workbench: Workbench, later: Any
+) -> None:
+    found = [folder(workbench, "datasets/0a1b2c3d"), folder(workbench, "runs/0a1b2c3d")]
+    later(sweeping.ORPHAN_SECONDS + 60)
+    sweep(workbench, actor="server")
+    assert all(path.exists() for path in found)
+
+
+def test_training_state_past_its_time_goes(
+    workbench: Workbench, add_dataset: Any, later: Any
+) -> None:
+    run_id = submit_training(workbench, add_dataset(), recipe("quick"), actor="ann")
+    state = folder(workbench, f"runs/{run_id}/checkpoints") / "last.pt"
+    state.write_bytes(b"x")
+    finish(workbench, claimed(workbench, "train"), "completed")
+    days = workbench.settings.keep_states_days
+    later(86_400 * (days - 1))
+    sweep(workbench, actor="server")
+    assert state.exists()
+    later(86_400 * (days + 1))
+    sweep(workbench, actor="server")
+    assert not state.exists()
+    assert state.with_name("file").exists()
+
+
+def test_what_cannot_be_removed_keeps_nothing_else(
+    workbench: Workbench, add_dataset: Any, later: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_dataset()
+    preflight(workbench)
+    orphan = folder(workbench, "datasets/0a1b2c3d")
+    remove = workbench.files.remove
+
+    def refuse_preflights(key: str) -> None:
+        if key.startswith("preflights"):
+            raise PermissionError(13, "Permission denied")
+        remove(key)
+
+    monkeypatch.setattr(workbench.files, "remove", refuse_preflights)
+    later(sweeping.PREFLIGHT_SECONDS + 60)
+    sweep(workbench, actor="server")
+    assert not orphan.exists()
+
+
+def test_sweeping_goes_on_where_a_folder_vanishes_under_it(
+    workbench: Workbench, add_dataset: Any, later: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_dataset()
+    first, second = folder(workbench, "datasets/0a1b2c3d"), folder(workbench, "runs/0a1b2c3d")
+    remove = workbench.files.remove
+
+    def remove_too_late(key: str) -> None:
+        remove(key)
+        if key == "datasets/0a1b2c3d":
+            raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(workbench.files, "remove", remove_too_late)
+    later(sweeping.ORPHAN_SECONDS + 60)
+    sweep(workbench, actor="server")
+    assert not first.exists() and not second.exists()

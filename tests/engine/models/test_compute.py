@@ -2,22 +2,26 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from engine.config import ComputeConfig
-from engine.errors import BadSetting
+from engine.errors import BadSetting, OutOfMemory
 from engine.models import compute as module
 from engine.models.compute import (
     Compute,
     can_compile,
     choose_compute,
     compile_pays,
+    compute_as_before,
     environment,
     fastest_compute,
     free_memory,
+    half_precisions,
     measure_precisions,
+    memory_errors,
     set_deterministic,
 )
 
@@ -234,6 +238,84 @@ def test_long_training_on_a_gpu_pays_for_compiling_and_a_short_one_does_not(monk
     assert not compile_pays(0.1, 100, GPU)
     monkeypatch.setattr(module, "can_compile", lambda device: False)
     assert not compile_pays(0.1, 100_000, GPU)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        MemoryError("Unable to allocate 8 TiB for an array"),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory"
+        ),
+        RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes."),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("could not create a memory object"),
+        RuntimeError("std::bad_alloc"),
+    ],
+    ids=str,
+)
+def test_whoever_runs_out_of_memory_is_understood(error):
+    with pytest.raises(OutOfMemory, match="batch_size") as raised, memory_errors(CPU):
+        raise error
+    assert raised.value.facts["device"] == "processor"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [RuntimeError("The size of tensor a must match"), ValueError("out of memory"), OSError(12, "")],
+    ids=str,
+)
+def test_other_errors_are_not_taken_for_a_want_of_memory(error):
+    with pytest.raises(type(error)) as raised, memory_errors(CPU):
+        raise error
+    assert raised.value is error
+
+
+def test_memory_that_really_runs_out_is_understood():
+    for allocate in (lambda: torch.empty(2**46), lambda: np.empty(2**46)):
+        with pytest.raises(OutOfMemory), memory_errors(CPU):
+            allocate()
+
+
+def test_precision_whose_step_needs_too_much_memory_on_a_processor_is_not_taken(clock):
+    def make_step(compute: Compute):
+        if compute == FP32:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return lambda: clock.__setitem__(0, clock[0] + 1)
+
+    assert fastest_compute(BF16, make_step) == BF16
+
+
+def test_precisions_of_half_the_size_are_those_the_device_computes_in(gpu):
+    assert half_precisions(CPU) == ["bf16"]
+    gpu(8, 0)
+    assert half_precisions(GPU) == ["bf16", "fp16"]
+    gpu(7, 5)
+    assert half_precisions(GPU) == ["fp16"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "before", "expected"),
+    [
+        ("auto", "bfloat16", BF16),
+        ("auto", "float32", FP32),
+        ("fp32", "bfloat16", FP32),
+        ("bf16", "float32", BF16),
+    ],
+)
+def test_precision_that_was_measured_before_is_kept_where_none_is_prescribed(
+    no_gpu, setting, before, expected
+):
+    assert compute_as_before(ComputeConfig(precision=setting), before) == expected
+
+
+@pytest.mark.parametrize("before", [None, "float16", "unheard of"])
+def test_precision_of_before_that_cannot_be_had_is_chosen_anew(no_gpu, before):
+    assert compute_as_before(ComputeConfig(), before) == choose_compute(ComputeConfig())
 
 
 def test_free_memory_of_a_processor_is_some_of_the_machines():

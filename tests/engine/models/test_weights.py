@@ -1,6 +1,7 @@
 """Weights on disk: what was saved comes back, old layouts too, and nothing foreign gets in."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -8,10 +9,10 @@ from safetensors.torch import save_file
 from torch.nn import functional
 
 from engine.config import ModelConfig, TrainConfig, recipe, with_changes
-from engine.errors import BadData
+from engine.errors import BadData, DiskFull
 from engine.files import Files
 from engine.models.registry import build_model
-from engine.models.weights import CheckpointInfo, load_weights, save_weights, transfer
+from engine.models.weights import CheckpointInfo, load_weights, read_info, save_weights, transfer
 
 CPU = torch.device("cpu")
 SMALL = with_changes(
@@ -222,3 +223,55 @@ def test_transfer_from_which_nothing_fits_is_refused(files):
     with pytest.raises(BadData, match="No weight of the checkpoint"):
         transfer(other, path)
     assert all(torch.equal(each, before[name]) for name, each in other.state_dict().items())
+
+
+def test_every_single_bit_of_the_weights_and_of_what_is_said_of_them_counts(files):
+    """One bit of every seventh byte, another one each time: refused, or it makes no difference."""
+    small = with_changes(recipe("quick"), {"width": 4, "num_levels": 2})
+    model, info, path = saved(files, small, in_channels=1)
+    whole = path.read_bytes()
+    num_refused = 0
+    for index in range(0, len(whole), 7):
+        damaged = bytearray(whole)
+        damaged[index] ^= 1 << index % 8
+        path.write_bytes(damaged)
+        try:
+            loaded, seen = load_weights(path, CPU)
+        except BadData as error:
+            num_refused += 1
+            assert "best.safetensors" in str(error)
+            continue
+        assert seen == info
+        for name, tensor in model.state_dict().items():
+            assert torch.equal(loaded.state_dict()[name], tensor)
+    # What is left is the name of the sum itself, and blanks at the header's end.
+    assert num_refused > len(whole) / 7 - 10
+
+
+def test_weights_of_before_there_were_sums_are_read(tmp_path):
+    weights = version_1_weights("none", "transposed")
+    config = with_changes(TrainConfig(), {"num_levels": 2, "width": 4})
+    path = write(tmp_path / "a.safetensors", weights, config=json.dumps(config.to_dict()))
+    loaded, _info = load_weights(path, CPU)
+    assert torch.equal(loaded.state_dict()["head.weight"], weights["head.weight"])
+    with_sum = tmp_path / "b.safetensors"
+    write(with_sum, weights, config=json.dumps(config.to_dict()), sha256="0" * 64)
+    with pytest.raises(BadData, match="check sum differs"):
+        load_weights(with_sum, CPU)
+
+
+def test_description_is_read_without_the_weights_and_is_none_where_there_is_none(files, tmp_path):
+    _model, info, path = saved(files)
+    assert read_info(path) == info
+    assert read_info(tmp_path / "none") is None
+    path.write_bytes(b"damaged")
+    assert read_info(path) is None
+
+
+def test_weights_that_do_not_fit_onto_the_disk_leave_the_old_ones(files, monkeypatch):
+    model, info, path = saved(files)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(100, 99, 1))
+    with pytest.raises(DiskFull):
+        save_weights(files, "a/best.safetensors", model, info)
+    assert read_info(path) == info
+    assert [each.name for each in path.parent.iterdir()] == [path.name]

@@ -16,7 +16,19 @@ from engine import config
 from engine.errors import BadSetting, Refused
 from engine.events import EpochRecord
 from engine.notes import Note
-from engine.store import datasets, drafts, epochs, jobs, runs, schema, scores, uploads, workers
+from engine.store import (
+    attempts,
+    datasets,
+    drafts,
+    epochs,
+    jobs,
+    machine_samples,
+    runs,
+    schema,
+    scores,
+    uploads,
+    workers,
+)
 from engine.store.database import Database, open_database
 from engine.store.datasets import ClassEntry, Sample
 from engine.store.scores import SampleScore
@@ -81,10 +93,35 @@ def test_old_database_opens_with_every_row_in_its_place(tmp_path, revision):
     _assert_datasets_are_read_back(database, revision)
     _assert_runs_are_read_back(database, revision)
     _assert_scores_are_read_back(database)
-    assert workers.get(database, "lab") == workers.WorkerRecord(
-        host="lab", pid=4242, process_started_at=1735689590.5, heartbeat_at=1735689790.5
-    )
+    _assert_workers_and_what_they_wrote_are_read_back(database, revision)
     database.close()
+
+
+def _assert_workers_and_what_they_wrote_are_read_back(database, revision):
+    samples = machine_samples.newest(database)
+    with database.reading() as connection:
+        notices = connection.execute(schema.notices.select()).all()
+    if revision < "0004":
+        # A worker of an earlier version counts as gone.
+        assert workers.get(database, "lab") is None
+        assert samples == notices == []
+        return
+    assert workers.get(database, "lab") == workers.WorkerRecord(
+        host="lab", pid=4242, stamp="boot-1:77", heartbeat_at=1735689790.5
+    )
+    assert samples == [
+        machine_samples.MachineSample(
+            host="lab",
+            at=1735689790.0,
+            cpu_share=0.5,
+            memory_used_bytes=1000,
+            memory_total_bytes=16_000_000_000,
+            disk_free_bytes=5000,
+            disk_total_bytes=6000,
+            gpus=[{"name": "H100", "utilization": 0.9}],
+        )
+    ]
+    assert notices == [("j0000002", 2, "webhook", 1735689720.0, 1, None, 1735689721.0, None)]
 
 
 def _assert_datasets_are_read_back(database, revision):
@@ -156,6 +193,14 @@ def _assert_runs_are_read_back(database, revision):
     assert run.preflight == ({"seconds_per_step": 0.25, "notes": []} if is_measured else None)
     assert (run.num_epochs_done, run.best_epoch, run.best_val_dice) == (2, 1, 0.75)
     assert runs.split_of(database, run.id) == {"train": [0], "val": [2], "test": [1]}
+    is_lasting = revision >= "0004"
+    assert (run.tags, run.notes, run.archived, run.adjustments) == (
+        (("night",), "From the lab", True, {"batch_size": 2, "accumulation": 2})
+        if is_lasting
+        else ((), "", False, {})
+    )
+    # Runs of older schemas were scored before their job ended.
+    assert run.scored_at == 1735689720.0
     assert run.job == jobs.Job(
         id="j0000002",
         kind="train",
@@ -166,14 +211,35 @@ def _assert_runs_are_read_back(database, revision):
         started_at=1735689701.0,
         ended_at=1735689720.0,
         heartbeat_at=1735689719.5,
-        stop_requested=False,
+        wish=None,
         progress=1.0,
         phase="completed",
         handle={"host": "lab", "pid": 4343, "process_started_at": 1735689701.5, "gpu": "0"},
         error=None,
         result={"best_epoch": 1},
+        priority=2 if is_lasting else 0,
+        rank=1735689700.0,
+        slot="gpu0" if is_lasting else None,
+        attempts=2 if is_lasting else 1,
+        retries=1 if is_lasting else 0,
+        queued_at=1735689700.0,
+        waited_seconds=1.0,
+        ran_seconds=19.0,
+        start_progress=0.0,
+        incidents=[
+            {
+                "type": "ProcessDied",
+                "message": "Killed by {signal}.",
+                "facts": {"signal": "SIGKILL"},
+                "at": 1735689710.0,
+                "attempt": 1,
+            }
+        ]
+        if is_lasting
+        else [],
     )
     failed = jobs.get(database, "j0000001")
+    assert (failed.attempts, failed.waited_seconds, failed.ran_seconds) == (1, 1.0, 1.0)
     assert (failed.kind, failed.status, failed.result) == ("import", "failed", None)
     assert failed.error == {"type": "BadArchive", "message": "No {what}.", "facts": {"what": "zip"}}
     if is_measured:
@@ -196,6 +262,33 @@ def _assert_runs_are_read_back(database, revision):
         )
         for epoch, train_loss, val_dice, is_best in [(1, 0.7, 0.75, True), (2, 0.65, 0.5, False)]
     ]
+
+
+@pytest.mark.parametrize("revision", [each for each in OLD_SCHEMAS if each < "0004"])
+def test_live_jobs_of_an_older_version_are_in_a_state_that_can_be_worked_on(tmp_path, revision):
+    url = write_old_database(tmp_path, revision)
+    connection = sqlite3.connect(url.removeprefix("sqlite:///"))
+    connection.execute(
+        "UPDATE jobs SET status = 'running', stop_requested = 1 WHERE kind = 'train'"
+    )
+    connection.execute(
+        "UPDATE jobs SET status = 'queued', started_at = NULL, ended_at = NULL "
+        "WHERE kind = 'import'"
+    )
+    connection.commit()
+    connection.close()
+    database = open_database(url)
+    running = jobs.get(database, "j0000002")
+    # What an older version knew of its process does not tell it from others any more.
+    assert (running.status, running.wish, running.attempts, running.handle) == (
+        "running", "stop", 1, None,
+    )  # fmt: skip
+    assert attempts.finish(database, running, "stopped")
+    queued = jobs.get(database, "j0000001")
+    assert (queued.attempts, queued.waited_seconds, queued.ran_seconds) == (0, 0.0, 0.0)
+    assert jobs.queue(database) == [queued]
+    assert attempts.claim(database, ["import"], "light").id == queued.id
+    database.close()
 
 
 def _assert_scores_are_read_back(database):

@@ -3,7 +3,7 @@
 import pytest
 
 from engine.errors import NotFound, Refused
-from engine.store import drafts, jobs
+from engine.store import attempts, drafts, jobs
 
 
 def add(database, draft_id="f0000001", name="cells", kind="inspect"):
@@ -18,9 +18,9 @@ def add(database, draft_id="f0000001", name="cells", kind="inspect"):
 
 
 def finish(database, job_id, status="completed"):
-    claimed = jobs.claim(database, jobs.get(database, job_id).kind)
+    claimed = attempts.claim(database, [jobs.get(database, job_id).kind], "light")
     assert claimed is not None and claimed.id == job_id
-    jobs.finish(database, job_id, status)
+    attempts.finish(database, claimed, status)
 
 
 def test_draft_is_read_back_with_its_first_job(database):

@@ -1,9 +1,11 @@
 """Scores are integers, and come back as they went in."""
 
+import time
+
 import numpy as np
 import pytest
 
-from engine.store import scores
+from engine.store import runs, scores
 from engine.store.scores import SampleScore
 
 SCORES = [
@@ -61,3 +63,37 @@ def test_portion_is_recorded_as_a_whole_or_not_at_all(database, run_id, histogra
     with pytest.raises(Exception, match="UNIQUE"):
         scores.add(database, run_id, [new, SCORES[0]], list(histograms[:2]))
     assert {score.position for score in scores.of_run(database, run_id)} == {0, 1, 2}
+
+
+def test_run_is_scored_since_its_newest_scores_and_no_other_is(
+    database, add_dataset, add_run, histograms
+):
+    run_id, other = (add_run(add_dataset()) for _ in range(2))
+    assert runs.get(database, run_id).scored_at is None
+    before = time.time()
+    scores.add(database, run_id, SCORES[:1], list(histograms[:1]))
+    first = runs.get(database, run_id).scored_at
+    assert before <= first <= time.time()
+    scores.add(database, run_id, SCORES[1:], list(histograms[1:]))
+    assert runs.get(database, run_id).scored_at >= first
+    assert runs.get(database, other).scored_at is None
+
+
+def test_forgotten_scores_can_be_recorded_anew(database, add_dataset, add_run, run_id, histograms):
+    other = add_run(add_dataset())
+    scores.add(database, other, SCORES, list(histograms))
+    scores.clear(database, run_id)
+    assert scores.of_run(database, run_id) == []
+    assert runs.get(database, run_id).scored_at is None
+    assert len(scores.of_run(database, other)) == 3
+    assert runs.get(database, other).scored_at is not None
+    scores.clear(database, run_id)
+    scores.add(database, run_id, SCORES, list(histograms))
+    assert len(scores.of_run(database, run_id)) == 3
+
+
+def test_run_is_not_scored_by_a_portion_that_was_refused(database, run_id, histograms):
+    scores.clear(database, run_id)
+    with pytest.raises(Exception, match="UNIQUE"):
+        scores.add(database, run_id, [SCORES[0], SCORES[0]], list(histograms[:2]))
+    assert runs.get(database, run_id).scored_at is None

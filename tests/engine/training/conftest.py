@@ -97,10 +97,16 @@ def run_training(data: TrainingData, tmp_path: Path) -> RunTraining:
         data: TrainingData = data,
         folder: str = "runs/a",
         config: TrainConfig | None = None,
+        on_event: Callable[[Event], None] = lambda event: None,
         **context: Any,
     ) -> Trained:
         config = config or with_changes(recipe("quick"), TINY | (changes or {}))
         events: list[Event] = []
+
+        def emit(event: Event) -> None:
+            events.append(event)
+            on_event(event)
+
         files = Files(tmp_path)
         result = train(
             config,
@@ -108,7 +114,7 @@ def run_training(data: TrainingData, tmp_path: Path) -> RunTraining:
             TrainingContext(
                 files=files,
                 run_folder=folder,
-                emit=events.append,
+                emit=emit,
                 should_stop=should_stop,
                 **context,
             ),
