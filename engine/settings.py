@@ -102,10 +102,10 @@ class Settings:
             cpu_jobs=_count(environ, "WORKBENCH_CPU_JOBS", defaults.cpu_jobs),
             light_jobs=_count(environ, "WORKBENCH_LIGHT_JOBS", defaults.light_jobs),
             silence_seconds=_number(
-                environ, "WORKBENCH_SILENCE_SECONDS", defaults.silence_seconds, "seconds"
+                environ, "WORKBENCH_SILENCE_SECONDS", defaults.silence_seconds, "seconds", 0.1
             ),
             hang_seconds=_number(
-                environ, "WORKBENCH_HANG_SECONDS", defaults.hang_seconds, "seconds"
+                environ, "WORKBENCH_HANG_SECONDS", defaults.hang_seconds, "seconds", 0.1
             ),
             keep_states_days=_number(
                 environ, "WORKBENCH_KEEP_STATES_DAYS", defaults.keep_states_days, "days"
@@ -143,18 +143,21 @@ class Settings:
         }
 
 
-def _number(environ: Mapping[str, str], name: str, default: float, unit: str) -> float:
+def _number(
+    environ: Mapping[str, str], name: str, default: float, unit: str, at_least: float = 0.0
+) -> float:
     text = environ.get(name, str(default))
     try:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not value >= 0:
+    if not value >= at_least:
         raise BadSetting(
-            "{name} is “{value}”; it must be a number of {unit}, 0 or more.",
+            "{name} is “{value}”; it must be a number of {unit}, {least:g} or more.",
             name=name,
             value=text,
             unit=unit,
+            least=at_least,
         )
     return value
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.commands.shared import ACTOR, opened
+from engine.jobs import slots
 from engine.jobs.control import resume_run, score_run, stop_run
 from engine.jobs.status import queue_seconds, run_seconds, state_of
 from engine.settings import Settings
@@ -69,7 +70,7 @@ def queue(settings: Settings, options: argparse.Namespace) -> int:
     now = time.time()
     with opened(settings) as workbench:
         running = jobs.with_status(workbench.database, "running")
-        waiting = jobs.queue(workbench.database)
+        waiting = slots.waiting(workbench.database)
         names = {run.id: run.name for run in runs.all_newest_first(workbench.database)}
     lines = [_job_line(job, names, None, now) for job in running]
     lines += [_job_line(job, names, position, now) for position, job in enumerate(waiting, 1)]

@@ -87,7 +87,8 @@ def resume_run(workbench: Workbench, run_id: str, *, more: float = 0, actor: str
             "weights (start_from).",
             run=run.name,
         )
-    runs.resume(workbench.database, run.id, config if more else None)
+    longer = (config, _done_share(run, config)) if more else None
+    runs.resume(workbench.database, run.id, longer)
     ensure_worker(workbench)
 
 
@@ -228,6 +229,14 @@ def move_job(workbench: Workbench, job_id: str, *, earlier: bool, actor: str) ->
     """
     jobs.move(workbench.database, job_id, earlier=earlier, actor=actor)
     ensure_worker(workbench)
+
+
+def _done_share(run: Run, config: TrainConfig) -> float:
+    """How much of a longer plan a run has done, 0 to 1."""
+    before, now = run.config.schedule.max_minutes, config.schedule.max_minutes
+    if before is None or now is None:
+        return min(run.num_epochs_done / config.schedule.epochs, 1.0)
+    return run.job.progress * before / now
 
 
 def _prolonged(run: Run, more: float) -> TrainConfig:

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from engine.errors import JobFailed, ProcessDied, Stopped, WorkbenchError
 from engine.jobs.daemon import stamp_of
+from engine.machine import oom_kills
 from engine.settings import Settings
 from engine.store import attempts, jobs
 from engine.store.database import DatabaseTrouble
@@ -227,6 +228,7 @@ def _record_handle(workbench: Workbench, job: Job) -> None:
         "pid": os.getpid(),
         "stamp": stamp_of(os.getpid()),
     }
+    handle.setdefault("oom_kills", oom_kills())
     attempts.set_handle(workbench.database, job, handle)
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from engine.settings import Settings
+from engine.store import jobs
+from engine.store.database import Database
 from engine.store.jobs import Job, JobKind
 
 Lane = Literal["training", "trial", "light"]
@@ -32,6 +34,11 @@ class Slot:
     """An entry of `CUDA_VISIBLE_DEVICES`; None for a slot without a GPU of its own."""
     threads: int
     """How many threads the job may compute with."""
+
+
+def waiting(database: Database) -> list[Job]:
+    """The queued jobs, lane after lane, in the order in which those of a lane will be started."""
+    return [job for kinds in KINDS.values() for job in jobs.queue(database, kinds)]
 
 
 def machine_slots(settings: Settings, gpus: Sequence[str], num_cores: int) -> tuple[Slot, ...]:

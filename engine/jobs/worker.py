@@ -8,9 +8,11 @@ import fcntl
 import logging
 import os
 import platform
+import shutil
 import signal
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO
 
@@ -35,6 +37,7 @@ HEARTBEAT_SECONDS = 5.0
 LOCK_WAIT_SECONDS = 15.0
 """How long a new worker waits for an old one that is on its way out."""
 REASON_LINES = 15
+LEAST_FREE_BYTES = 2**20
 
 _BEATS_OF_SILENCE = 4
 _TROUBLE_WAIT_SECONDS = 1.0
@@ -78,6 +81,7 @@ class Worker:
         self._leaving = threading.Event()
         self._num_beats = 0
         self._signs: dict[str, _Sign] = {}
+        self._is_full = False
 
     def run(self) -> None:
         """Work until told to leave, until idle for long enough, or until the home is gone.
@@ -105,7 +109,8 @@ class Worker:
 
     def _work(self) -> None:
         busy_at = beat_at = time.monotonic()
-        self._sweep()
+        with suppress(OSError):
+            self._sweep()
         while not self._leaving.wait(POLL_SECONDS):
             if not self.workbench.settings.home.exists():
                 return
@@ -124,6 +129,8 @@ class Worker:
                 ):
                     return
             except (DatabaseTrouble, OSError):
+                if not self.workbench.settings.home.exists():
+                    return
                 # A disk that is full or a database that is locked gets well again.
                 log.exception("A round of the worker failed; the next one tries again.")
                 self._kill_frozen()
@@ -153,9 +160,22 @@ class Worker:
         for job in running:
             self._watch(job)
         running = jobs.with_status(self.database, "running")
-        for slot in self.executor.free_slots(running):
-            self._start_next(slot)
+        if self._has_room():
+            for slot in self.executor.free_slots(running):
+                self._start_next(slot)
         return bool(jobs.with_status(self.database, *jobs.LIVE))
+
+    def _has_room(self) -> bool:
+        """Whether a job could write anything: on a full disk it would only fail, so it waits."""
+        free_bytes = shutil.disk_usage(self.workbench.settings.home).free
+        if (free_bytes < LEAST_FREE_BYTES) != self._is_full:
+            self._is_full = not self._is_full
+            log.warning(
+                "The disk of the home has %d MiB left; %s.",
+                free_bytes >> 20,
+                "nothing is started until there is more" if self._is_full else "jobs start again",
+            )
+        return not self._is_full
 
     def _sign(self, job: Job) -> _Sign:
         known = self._signs.get(job.id)

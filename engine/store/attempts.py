@@ -111,7 +111,8 @@ def finish(
 
 
 def give_back(database: Database, job: Job, error: dict[str, Any], *, is_retry: bool) -> bool:
-    """End an attempt and queue its job again, before what its owner queued later.
+    """End an attempt and queue its job again, before what its owner queued later; one that
+    somebody wished to stop meanwhile is stopped.
 
     Args:
         error: why the attempt ended; kept among the job's incidents.
@@ -124,12 +125,14 @@ def give_back(database: Database, job: Job, error: dict[str, Any], *, is_retry: 
     table, now = schema.jobs, time.time()
     with database.writing() as connection:
         current = jobs.locked(connection, job.id)
+        status = "queued" if current.wish is None else "stopped"
         outcome = connection.execute(
             _of(job).values(
-                status="queued",
-                phase="queued",
+                status=status,
+                phase=status,
                 handle=None,
                 queued_at=now,
+                ended_at=None if current.wish is None else now,
                 retries=current.retries + is_retry,
                 ran_seconds=table.c.ran_seconds + _since(table.c.started_at, now),
                 incidents=[*current.incidents, jobs.incident(job, error)],

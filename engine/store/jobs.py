@@ -22,6 +22,7 @@ Wish = Literal["stop", "pause"]
 """What a person may want of a live job. A training that is stopped is scored before it ends, one
 that is paused is not; both keep everything and can be resumed."""
 
+KINDS: tuple[JobKind, ...] = get_args(JobKind)
 LIVE: tuple[JobStatus, ...] = ("queued", "running")
 ENDED: tuple[JobStatus, ...] = ("completed", "stopped", "failed")
 
@@ -156,6 +157,19 @@ def newest(database: Database, kind: JobKind, limit: int) -> list[Job]:
         return [Job(**row._mapping) for row in connection.execute(query)]
 
 
+def recently_ended(database: Database, limit: int) -> list[Job]:
+    """The jobs that ended last, the newest end first."""
+    table = schema.jobs
+    query = (
+        sa.select(table)
+        .where(table.c.status.in_(ENDED))
+        .order_by(table.c.ended_at.desc())
+        .limit(limit)
+    )
+    with database.reading() as connection:
+        return [Job(**row._mapping) for row in connection.execute(query)]
+
+
 def ended_before(database: Database, kind: JobKind, before: float) -> list[str]:
     """Ids of the jobs of a kind that ended before a time in Unix seconds, oldest first."""
     table = schema.jobs
@@ -233,10 +247,10 @@ def incident(job: Job, error: dict[str, Any]) -> dict[str, Any]:
     return error | {"at": time.time(), "attempt": job.attempts}
 
 
-def queue(database: Database) -> list[Job]:
-    """The queued jobs of all kinds in the order in which they would be started."""
+def queue(database: Database, kinds: Sequence[JobKind] = KINDS) -> list[Job]:
+    """The queued jobs of some kinds in the order in which they would be started."""
     with database.reading() as connection:
-        return _in_order(connection)
+        return _in_order(connection, kinds)
 
 
 def run_next(database: Database, job_id: str, *, actor: str) -> None:
@@ -270,7 +284,7 @@ def move(database: Database, job_id: str, *, earlier: bool, actor: str) -> None:
         _require_queued(job)
         line = [
             other
-            for other in _in_order(connection)
+            for other in _in_order(connection, KINDS)
             if (other.kind, other.actor) == (job.kind, job.actor)
         ]
         index = [other.id for other in line].index(job_id)
@@ -311,10 +325,11 @@ def locked(connection: sa.Connection, job_id: str) -> Job:
     return Job(**row._mapping)
 
 
-def _in_order(connection: sa.Connection) -> list[Job]:
-    rows = connection.execute(sa.select(schema.jobs).where(schema.jobs.c.status.in_(LIVE)))
-    live = [Job(**row._mapping) for row in rows]
-    return order.in_order(live, last_started(connection, get_args(JobKind)))
+def _in_order(connection: sa.Connection, kinds: Sequence[JobKind]) -> list[Job]:
+    table = schema.jobs
+    query = sa.select(table).where(table.c.status.in_(LIVE), table.c.kind.in_(kinds))
+    live = [Job(**row._mapping) for row in connection.execute(query)]
+    return order.in_order(live, last_started(connection, kinds))
 
 
 def _apart(ranks: Sequence[float]) -> list[float]:

@@ -152,11 +152,14 @@ def split_of(database: Database, run_id: str) -> Split:
     return dict(split)
 
 
-def resume(database: Database, run_id: str, config: TrainConfig | None = None) -> None:
+def resume(
+    database: Database, run_id: str, longer: tuple[TrainConfig, float] | None = None
+) -> None:
     """Queue an ended run once more, to go on where it stands; in one transaction.
 
     Args:
-        config: its settings from now on, where they change: more epochs.
+        longer: where it is to be trained for longer than was planned, its settings from now on,
+            and the share of the new plan that is done.
 
     Raises:
         NotFound: there is no such run.
@@ -168,9 +171,14 @@ def resume(database: Database, run_id: str, config: TrainConfig | None = None) -
         if job_id is None:
             raise NotFound("There is no run “{run}”.", run=run_id)
         jobs.resume_row(connection, job_id)
-        if config is not None:
-            changed = table.update().where(table.c.id == run_id).values(config=config.to_dict())
-            connection.execute(changed)
+        if longer is not None:
+            config, progress = longer
+            connection.execute(
+                table.update().where(table.c.id == run_id).values(config=config.to_dict())
+            )
+            connection.execute(
+                schema.jobs.update().where(schema.jobs.c.id == job_id).values(progress=progress)
+            )
 
 
 def describe(

@@ -1,13 +1,11 @@
 """The pages' access to the queue, the workers and the logs; what `reads` says of itself holds."""
 
-import math
 import platform
 import time
-from typing import get_args
 
 import streamlit as st
 
-from engine.jobs import control, logs
+from engine.jobs import control, logs, slots
 from engine.jobs.daemon import worker_is_alive
 from engine.jobs.storage import has_training_state
 from engine.store import jobs, machine_samples
@@ -41,20 +39,13 @@ def running_jobs() -> list[Job]:
 
 
 def waiting_jobs() -> list[Job]:
-    """What waits, in the order in which it will be started."""
-    return jobs.queue(reads.workbench().database)
+    """What waits, lane after lane, in the order in which it will be started."""
+    return slots.waiting(reads.workbench().database)
 
 
 def ended_jobs(limit: int) -> list[Job]:
     """What ended last, the newest end first."""
-    database = reads.workbench().database
-    newest = (
-        job_id
-        for kind in get_args(jobs.JobKind)
-        for job_id in jobs.ended_before(database, kind, math.inf)[-limit:]
-    )
-    ended = [each for each in map(reads.job, newest) if each is not None and not each.is_live]
-    return sorted(ended, key=lambda each: each.ended_at or 0.0, reverse=True)[:limit]
+    return jobs.recently_ended(reads.workbench().database, limit)
 
 
 def last_scoring(run_id: str) -> Job | None:

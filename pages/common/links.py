@@ -123,9 +123,14 @@ def dataset_file(dataset_id: str, kind: str, file_name: str) -> str:
     return _media(f"datasets/{dataset_id}/{kind}/{file_name}")
 
 
-def run_file(run_id: str, kind: str, file_name: str) -> str:
-    """URL of a run's picture; kind is one of `engine.web.routes.RUN_KINDS`."""
-    return _media(f"runs/{run_id}/{kind}/{file_name}")
+def run_file(run_id: str, kind: str, file_name: str, scored_at: float | None) -> str:
+    """URL of a run's picture; kind is one of `engine.web.routes.RUN_KINDS`.
+
+    Browsers keep pictures for good, and a run that is trained further is scored anew: the time is
+    part of the address.
+    """
+    version = f"?v={scored_at:.3f}" if scored_at is not None else ""
+    return _media(f"runs/{run_id}/{kind}/{file_name}") + version
 
 
 def preflight_file(job_id: str, file_name: str) -> str:

@@ -119,13 +119,13 @@ def run_pane(run: Run, dataset: Dataset, sample: Sample, *, title: str, note: st
         Layer(
             name="prediction",
             title=_("Prediction"),
-            url=links.run_file(run.id, "predictions", file_name),
+            url=links.run_file(run.id, "predictions", file_name, run.scored_at),
             legend=class_legend(dataset),
         ),
         Layer(
             name="errors",
             title=_("Errors"),
-            url=links.run_file(run.id, "errors", file_name),
+            url=links.run_file(run.id, "errors", file_name, run.scored_at),
             legend=error_legend(dataset),
         ),
     )

@@ -306,7 +306,7 @@ def _why_no_scores(run: Run, scoring: Job | None) -> None:
 
 def _image_table(run: Run, dataset: Dataset, shown: Sequence[reads.ScoredSample]) -> int | None:
     event = st.dataframe(
-        tables.scored_table(dataset, run.id, shown, reads.sample_names(dataset.id)),
+        tables.scored_table(dataset, run, shown, reads.sample_names(dataset.id)),
         # Rows are selected by number: with other images shown, the numbers mean other images.
         key=f"run_images_{run.id}_{len(shown)}",
         height=table_height(len(shown)),

@@ -74,13 +74,15 @@ def status_text(job: Job, place: int | None = None) -> str:
 
 
 def scored_table(
-    dataset: Dataset, run_id: str, scored: Sequence[ScoredSample], names: Sequence[str]
+    dataset: Dataset, run: Run, scored: Sequence[ScoredSample], names: Sequence[str]
 ) -> pd.DataFrame:
     """One row per scored sample; `names` by position."""
     return pd.DataFrame(
         [
             {
-                "thumb": links.run_file(run_id, "thumbs", f"{each.sample.stem}.webp"),
+                "thumb": links.run_file(
+                    run.id, "thumbs", f"{each.sample.stem}.webp", run.scored_at
+                ),
                 "sample": names[each.sample.position],
                 "dice": each.dice,
                 "split": split_word(each.score.split),

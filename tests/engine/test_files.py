@@ -251,7 +251,10 @@ def test_renamed_file_takes_the_place_of_what_has_its_new_name(files):
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
 def test_full_disk_is_said_in_a_sentence_and_leaves_the_old_file(files, code):
     write(files, "a", b"old")
-    with pytest.raises(DiskFull, match="Free some and try again") as full, files.writing("a") as path:
+    with (
+        pytest.raises(DiskFull, match="Free some and try again") as full,
+        files.writing("a") as path,
+    ):
         path.write_bytes(b"half")
         raise OSError(code, os.strerror(code))
     assert os.strerror(code) in str(full.value)

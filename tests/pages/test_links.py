@@ -155,10 +155,16 @@ def test_files_are_found_below_the_server_s_own_path(monkeypatch, base, prefix):
     assert links.dataset_file("d1", "thumbs", "000001.webp") == (
         f"{prefix}/api/media/datasets/d1/thumbs/000001.webp"
     )
-    assert links.run_file("r1", "errors", "000001.png") == (
+    assert links.run_file("r1", "errors", "000001.png", None) == (
         f"{prefix}/api/media/runs/r1/errors/000001.png"
     )
     assert not links.base_path().endswith("/")
+
+
+def test_pictures_of_a_run_that_was_scored_anew_have_another_address():
+    first, again = (links.run_file("r1", "errors", "000001.png", at) for at in (10.25, 99.5))
+    assert first.partition("?")[0] == again.partition("?")[0]
+    assert first != again
 
 
 def test_pictures_of_a_trial_have_an_address_below_the_server_s(monkeypatch):

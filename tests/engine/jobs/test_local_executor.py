@@ -321,7 +321,9 @@ def test_import_runs_in_a_process_of_its_own_and_tells_why_it_failed(workbench, 
     job = jobs.get(workbench.database, job.id)
     assert (job.status, job.error["type"]) == ("failed", "BadArchive")
     # It recorded itself: a worker that dies right after the start does not lose it.
-    assert job.handle == {name: handle[name] for name in ("host", "pid", "stamp", "gpu")}
+    assert job.handle == {
+        name: handle[name] for name in ("host", "pid", "stamp", "gpu", "oom_kills")
+    }
     # The upload stays, for another try.
     assert workbench.files.path("uploads/x/cells.zip").exists()
     assert "Traceback" not in executor.log_tail(job.id, 100)

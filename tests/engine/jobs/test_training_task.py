@@ -319,7 +319,7 @@ def test_new_best_weights_take_the_scores_of_the_old_ones_away(
     monkeypatch.setattr(epochs, "add", note)
     config = with_changes(runs.get(database, run_id).config, {"epochs": 30})
     attempts.finish(database, job, "completed")
-    runs.resume(database, run_id, config)
+    runs.resume(database, run_id, (config, 0.1))
     job = attempts.claim(database, ["train"], "cpu:0")
     run_training(workbench, job, JobControl(workbench, job))
     assert len(seen) == 28

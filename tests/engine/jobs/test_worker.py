@@ -559,6 +559,20 @@ def test_job_that_cannot_be_started_has_failed_and_the_worker_goes_on(
     assert status(another) == "running"
 
 
+def test_nothing_is_started_on_a_full_disk_and_everything_when_there_is_room(
+    worker, executor, add_job, status, monkeypatch, caplog
+):
+    job_ids = [add_job(), add_job("import")]
+    with monkeypatch.context() as full:
+        full.setattr(worker_module, "LEAST_FREE_BYTES", 2**63)
+        turns(worker, 3)
+        assert [status(job_id) for job_id in job_ids] == ["queued"] * 2
+        assert caplog.text.count("nothing is started until there is more") == 1
+    worker.turn()
+    assert [status(job_id) for job_id in job_ids] == ["running"] * 2
+    assert "jobs start again" in caplog.text
+
+
 def test_job_whose_place_could_not_be_written_down_is_not_started_twice(
     worker, executor, workbench, add_job, get, monkeypatch
 ):

@@ -301,6 +301,26 @@ def test_job_that_is_given_back_keeps_its_place(database, add, claim):
     assert [claim().id for _ in range(4)] == [theirs, first, *others]
 
 
+def test_job_that_is_given_back_although_somebody_wished_it_to_stop_is_stopped(database, claimed):
+    jobs.request_stop(database, claimed.id, wish="pause", actor="ann")
+    assert attempts.give_back(database, claimed, DIED, is_retry=False)
+    job = jobs.get(database, claimed.id)
+    assert (job.status, job.is_paused) == ("stopped", True)
+    assert job.ended_at is not None
+    assert len(job.incidents) == 1
+    assert jobs.queue(database) == []
+
+
+def test_training_that_begins_with_less_than_it_had_counts_its_pace_from_there(database, claimed):
+    attempts.set_progress(database, claimed, "training", 0.5)
+    attempts.give_back(database, claimed, DIED, is_retry=True)
+    again = attempts.claim(database, ["train"], "cpu")
+    assert again.start_progress == 0.5
+    for progress, begun in ((0.3, 0.3), (0.6, 0.3)):
+        attempts.set_progress(database, again, "training", progress)
+        assert jobs.get(database, again.id).start_progress == begun
+
+
 def test_job_that_is_given_back_waits_without_a_process(database, claimed, clock):
     attempts.set_handle(database, claimed, {"pid": 1})
     attempts.set_progress(database, claimed, "training", 0.25)

@@ -314,3 +314,26 @@ def test_queue_holds_what_waits_and_nothing_else(database, claimed, add, waiting
     job_id, an_import, stopped = add(), add(kind="import"), add()
     jobs.request_stop(database, stopped, actor="ann")
     assert waiting() == [job_id, an_import]
+
+
+def test_newest_ends_come_first_and_what_is_live_is_not_among_them(database, clock):
+    ended = []
+    for now in (100.0, 200.0, 300.0):
+        clock(now)
+        ended.append(jobs.add(database, "train", {}, actor="ann"))
+        jobs.request_stop(database, ended[-1], actor="ann")
+    jobs.add(database, "train", {}, actor="ann")
+    assert [job.id for job in jobs.recently_ended(database, 2)] == [ended[2], ended[1]]
+
+
+def test_queue_of_a_lane_is_ordered_by_what_happens_in_that_lane(database, clock):
+    clock(100.0)
+    for _ in range(2):
+        jobs.add(database, "import", {}, actor="ann")
+        attempts.claim(database, ["import"], "light")
+    clock(101.0)
+    first = jobs.add(database, "train", {}, actor="ann")
+    clock(102.0)
+    jobs.add(database, "train", {}, actor="bob")
+    assert jobs.queue(database, ["train"])[0].id == first
+    assert attempts.claim(database, ["train"], "cpu").id == first

@@ -213,8 +213,9 @@ def test_resumed_run_can_be_given_more_to_do(database, run_id):
     config = runs.get(database, run_id).config
     end(database, "completed")
     longer = with_changes(config, {"epochs": config.schedule.epochs + 5})
-    runs.resume(database, run_id, longer)
-    assert runs.get(database, run_id).config == longer
+    runs.resume(database, run_id, (longer, 0.25))
+    run = runs.get(database, run_id)
+    assert (run.config, run.job.progress) == (longer, 0.25)
 
 
 @pytest.mark.parametrize("status", ["queued", "running"])
@@ -224,7 +225,7 @@ def test_run_that_has_not_ended_is_not_resumed_and_keeps_its_plan(database, run_
     before = runs.get(database, run_id)
     longer = with_changes(before.config, {"epochs": 99})
     with pytest.raises(Refused, match=f"It is {status} already"):
-        runs.resume(database, run_id, longer)
+        runs.resume(database, run_id, (longer, 0.25))
     assert runs.get(database, run_id) == before
 
 
