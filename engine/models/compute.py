@@ -31,9 +31,11 @@ _MEMORY_WORDS = (
     "not enough memory",
     "status_alloc_failed",
     "could not create a memory object",
+    "could not create a primitive",
     "bad_alloc",
 )
-"""What torch, CUDA, cuDNN, cuBLAS and oneDNN say when memory ran out, in small letters."""
+"""What torch, CUDA, cuDNN, cuBLAS and oneDNN say when memory ran out, in small letters. oneDNN says
+no more than that it could not create something; the networks built here give it no other cause."""
 
 _WORTHWHILE_GAIN = 1.05
 """A lower precision that is not faster by this factor is not worth its rounding."""
