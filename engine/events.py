@@ -56,6 +56,11 @@ class StepDone:
     """Share of the whole training that is done, 0 to 1."""
 
 
+@dataclass(frozen=True, slots=True)
+class BatchValidated:
+    """A batch of the validation was looked at: no more than a sign of life, as it may take long."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Started:
     """The training is about to take its first step, or the next one after an interruption; what
@@ -79,4 +84,4 @@ class EpochDone:
     record: EpochRecord
 
 
-Event = Started | StepDone | EpochDone
+Event = Started | StepDone | BatchValidated | EpochDone

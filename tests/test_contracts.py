@@ -28,6 +28,7 @@ MAY_IMPORT = {
     "events": set(),
     "files": set(),
     "messages": set(),
+    "run_files": set(),
     "monitor": {"machine"},
     "environment": {"machine"},
     "scores": set(),
@@ -38,13 +39,13 @@ MAY_IMPORT = {
     "datasets": {"files", "pictures", "scores", "store", "workbench"},
     "uploads": {"files", "store", "workbench"},
     "models": {"files", "machine"},
-    "training": {"datasets", "events", "files", "machine", "models", "scores"},
+    "training": {"datasets", "events", "files", "machine", "models", "run_files", "scores"},
     "inference": {"datasets", "files", "models", "scores"},
     "web": {"files", "store", "uploads", "workbench"},
     "jobs": {
         "datasets", "doctor", "environment", "events", "files", "inference", "machine",
         "messages", "models", "monitor", "pictures", "scores", "store", "training", "uploads",
-        "workbench",
+        "workbench", "run_files",
     },
     "commands": {
         "datasets", "doctor", "environment", "events", "files", "jobs", "machine", "scores",

@@ -17,6 +17,7 @@ from engine.jobs.imports import MAX_NOTES_CHARS, MAX_TAG_CHARS, MAX_TAGS
 from engine.jobs.logs import log_key
 from engine.jobs.queue import checked_name
 from engine.jobs.storage import has_training_state
+from engine.run_files import best_key, run_folder
 from engine.store import jobs, runs
 from engine.store.jobs import Job, Wish
 from engine.store.runs import Run
@@ -102,7 +103,7 @@ def score_run(workbench: Workbench, run_id: str, *, actor: str) -> str:
         Refused: it has not ended, it is being scored already, or it has no best checkpoint.
     """
     run = runs.get(workbench.database, run_id)
-    if run.best_epoch is None or not workbench.files.path(_best_weights(run.id)).exists():
+    if run.best_epoch is None or not workbench.files.path(best_key(run_folder(run.id))).exists():
         raise Refused(
             "“{run}” has no best weights to score its images with. Train it for an epoch first.",
             run=run.name,
@@ -203,10 +204,7 @@ def cancel_job(workbench: Workbench, job_id: str, *, actor: str) -> None:
         NotFound: there is no such job.
         Refused: it is not waiting any more.
     """
-    job = jobs.get(workbench.database, job_id)
-    if job.status != "queued":
-        raise Refused("It is {status} and not waiting any more.", status=job.status)
-    jobs.request_stop(workbench.database, job_id, actor=actor)
+    jobs.cancel(workbench.database, job_id, actor=actor)
 
 
 def run_next(workbench: Workbench, job_id: str, *, actor: str) -> None:
@@ -270,10 +268,6 @@ def _name_that_is_there(name: str) -> str:
     if not name:
         raise BadInput("The name of the run is empty. Give one.")
     return name
-
-
-def _best_weights(run_id: str) -> str:
-    return f"runs/{run_id}/checkpoints/best.safetensors"
 
 
 def _remove(files: Files, key: str) -> None:

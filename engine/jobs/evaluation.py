@@ -19,11 +19,12 @@ from engine.models.compute import Compute
 from engine.pictures.error_maps import error_map, error_png
 from engine.pictures.masks import index_png
 from engine.pictures.thumbnails import overlay_thumbnail_webp
+from engine.run_files import best_key, run_folder
 from engine.scores.counts import count, probability_histograms
 from engine.store import scores
 from engine.store.datasets import Dataset, Sample
+from engine.store.runs import SPLIT_NAMES
 from engine.store.scores import SampleScore
-from engine.training.checkpoint import best_key
 from engine.workbench import Workbench
 
 _MAX_PENDING = 3
@@ -32,14 +33,7 @@ _MAX_PENDING = 3
 _PICTURE_SHARE, _PICTURE_BYTES = 1 / 8, 16 * 2**10
 """Bytes per pixel of an image, and per image, that its pictures may take on the disk."""
 
-_SPLITS_MOST_WANTED_FIRST = ("test", "val", "train")
-
 Scored = tuple[SampleScore, NDArray[np.int64]]
-
-
-def run_folder(run_id: str) -> str:
-    """The folder of a run's files."""
-    return f"runs/{run_id}"
 
 
 def evaluate(
@@ -54,8 +48,8 @@ def evaluate(
     """Score all splits of a run and draw each sample's pictures, in place of those it has.
 
     Writes `predictions/`, `errors/` and `thumbs/` below the run's folder, named by position. The
-    counts and histograms of a split are stored together, after all its pictures: a split is
-    scored wholly or not at all, whatever happens on the way, and all of it can be done again.
+    counts and histograms are stored together, after all pictures: a run is scored wholly or not
+    at all, whatever happens on the way, and all of it can be done again.
 
     Args:
         progress: called after each sample with the share done, 0 to 1; what it raises ends the
@@ -75,9 +69,9 @@ def evaluate(
     scores.clear(workbench.database, run_id)
     num_total, num_done = sum(map(len, split.values())), 0
     progress(0.0)
+    scored: list[Scored] = []
     with ThreadPoolExecutor(2) as pool:
-        for split_name in _SPLITS_MOST_WANTED_FIRST:
-            scored: list[Scored] = []
+        for split_name in SPLIT_NAMES:
             pending: deque[Future[Scored]] = deque()
             for position in split[split_name]:
                 sample = samples[position]
@@ -90,8 +84,7 @@ def evaluate(
                 num_done += 1
                 progress(num_done / num_total)
             scored += [future.result() for future in pending]
-            if scored:
-                scores.add(workbench.database, run_id, *zip(*scored, strict=True))
+    scores.add(workbench.database, run_id, *zip(*scored, strict=True))
 
 
 def require_files(workbench: Workbench, dataset: Dataset) -> None:

@@ -77,9 +77,13 @@ class JobControl:
         if self._wish != "pause" and now - self._asked_at >= _REPORT_SECONDS:
             self._asked_at = now
             try:
-                self._wish = jobs.get(self._database, self._job.id).wish
+                job = jobs.get(self._database, self._job.id)
             except DatabaseTrouble:
                 log.warning("The database cannot be read at the moment.", exc_info=True)
+            else:
+                if (job.status, job.attempts) != ("running", self._job.attempts):
+                    _leave_to_successor()
+                self._wish = job.wish
         return self.wish is not None
 
     def progress_or_stop(self, phase: str, share: float) -> None:
@@ -91,6 +95,10 @@ class JobControl:
         self.progress(phase, share)
         if self.should_stop():
             raise Stopped("The job was stopped.")
+
+    def show_life(self) -> None:
+        """Say that the task goes on, where there is nothing to report."""
+        self.stepped_at = time.monotonic()
 
     def leave(self) -> None:
         """Hand over at the next chance."""
@@ -209,8 +217,7 @@ def _beating(workbench: Workbench, job: Job, control: JobControl) -> Iterator[No
                 log.warning("No heartbeat could be written this time.", exc_info=True)
                 continue
             if not is_current and not ended.is_set():
-                log.error("This attempt was given up meanwhile; the process ends.")
-                os._exit(1)
+                _leave_to_successor()
 
     thread = threading.Thread(target=beat, daemon=True)
     thread.start()
@@ -219,6 +226,12 @@ def _beating(workbench: Workbench, job: Job, control: JobControl) -> Iterator[No
     finally:
         ended.set()
         thread.join()
+
+
+def _leave_to_successor() -> None:
+    """End at once: what the process goes on to write may be its successor's."""
+    log.error("This attempt was given up meanwhile; the process ends.")
+    os._exit(1)
 
 
 def _record_handle(workbench: Workbench, job: Job) -> None:

@@ -5,8 +5,10 @@ training: trainings and scorings take a GPU (or, where there is none, a share of
 trials of settings have a slot of their own, and whatever computes little has some more.
 """
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from engine.settings import Settings
@@ -24,6 +26,10 @@ KINDS: dict[Lane, tuple[JobKind, ...]] = {
 """Which jobs take a slot of a lane."""
 
 
+LEAST_FREE_BYTES = 2**20
+"""With less on the home's disk, nothing is started."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Slot:
     """Room for one job."""
@@ -39,6 +45,11 @@ class Slot:
 def waiting(database: Database) -> list[Job]:
     """The queued jobs, lane after lane, in the order in which those of a lane will be started."""
     return [job for kinds in KINDS.values() for job in jobs.queue(database, kinds)]
+
+
+def has_room(home: Path) -> bool:
+    """Whether a job could write anything: on a full disk it would only fail, so it waits."""
+    return shutil.disk_usage(home).free >= LEAST_FREE_BYTES
 
 
 def machine_slots(settings: Settings, gpus: Sequence[str], num_cores: int) -> tuple[Slot, ...]:

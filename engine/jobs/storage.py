@@ -28,6 +28,14 @@ from engine.jobs.folder_sizes import (
     unlink,
 )
 from engine.jobs.logs import log_key
+from engine.run_files import (
+    best_key,
+    checkpoints_folder,
+    last_key,
+    older_best_key,
+    previous_key,
+    run_folder,
+)
 from engine.settings import Settings
 from engine.store import datasets, jobs, runs
 from engine.store.datasets import Dataset
@@ -36,10 +44,8 @@ from engine.workbench import Workbench
 
 log = logging.getLogger(__name__)
 
-_STATE_FILES = ("previous.pt", "last.pt")
-_WITH_STATE = ("older_best.safetensors", *_STATE_FILES)
+_WITH_STATE = (older_best_key, previous_key, last_key)
 """In the order of their removal: the newest state is there as long as anything is."""
-_BEST_FILE = "best.safetensors"
 _CACHE_NAME = re.compile(r"native|[0-9]{1,6}")
 _DAY_SECONDS = 86_400.0
 
@@ -166,8 +172,8 @@ def survey(workbench: Workbench) -> Storage:
 
 def has_training_state(workbench: Workbench, run_id: str) -> bool:
     """Whether a run can be trained further from where it stands."""
-    folder = _checkpoints(workbench.files.root, run_id)
-    return any((folder / name).exists() for name in _STATE_FILES)
+    folder = run_folder(run_id)
+    return any(workbench.files.path(key(folder)).exists() for key in (last_key, previous_key))
 
 
 def remove_training_state(workbench: Workbench, run_id: str, *, actor: str) -> int:
@@ -177,7 +183,7 @@ def remove_training_state(workbench: Workbench, run_id: str, *, actor: str) -> i
         NotFound: there is no such run.
         Refused: it has not ended.
     """
-    folder = _checkpoints(workbench.files.root, run_id)
+    folder = run_folder(run_id)
     # While this transaction lasts, nobody queues the run again.
     with workbench.database.writing():
         run = runs.get(workbench.database, run_id)
@@ -187,7 +193,7 @@ def remove_training_state(workbench: Workbench, run_id: str, *, actor: str) -> i
                 run=run.name,
                 status=run.status,
             )
-        freed = sum(unlink(folder / name) for name in _WITH_STATE)
+        freed = sum(unlink(workbench.files.path(key(folder))) for key in _WITH_STATE)
     log.info("The training state of run %s was removed for “%s”: %d bytes.", run_id, actor, freed)
     return freed
 
@@ -270,17 +276,20 @@ def cache_name(config: TrainConfig) -> str:
 
 
 def _run_storage(root: Path, run: Run, log_bytes: int, settings: Settings) -> RunStorage:
-    checkpoints = dict(file_sizes(_checkpoints(root, run.id)))
-    weights_bytes = checkpoints.pop(_BEST_FILE, 0)
+    folder = root / run_folder(run.id)
+    checkpoints = root / checkpoints_folder(run_folder(run.id))
+    sizes = dict(file_sizes(checkpoints))
+    weights_bytes = sizes.pop(Path(best_key("")).name, 0)
     # With what a process has begun to write.
-    state_bytes = sum(checkpoints.values())
-    folder = root / "runs" / run.id
+    state_bytes = sum(sizes.values())
     return RunStorage(
         run=run,
         weights_bytes=weights_bytes,
         state_bytes=state_bytes,
         pictures_bytes=sum(
-            settled_bytes(folder / name) for name in folder_names(folder) if name != "checkpoints"
+            settled_bytes(folder / name)
+            for name in folder_names(folder)
+            if name != checkpoints.name
         ),
         log_bytes=log_bytes,
         state_expires_at=_state_expires_at(run, settings) if state_bytes else None,
@@ -367,10 +376,6 @@ def _database_files(workbench: Workbench) -> list[Path]:
     if url.get_backend_name() != "sqlite" or not url.database:
         return []
     return [Path(url.database + ending) for ending in ("", "-wal", "-shm")]
-
-
-def _checkpoints(root: Path, run_id: str) -> Path:
-    return root / "runs" / run_id / "checkpoints"
 
 
 def _cache(root: Path, dataset_id: str) -> Path:

@@ -11,7 +11,6 @@ import re
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import get_args
 
 from engine import uploads
 from engine.jobs.logs import log_key
@@ -86,7 +85,9 @@ def _remove_orphan_logs(workbench: Workbench) -> None:
     old = [path.stem for path in paths if _ID.fullmatch(path.stem) and _is_old(path)]
     if not old:
         return
-    known = {job.id for job in jobs.with_status(workbench.database, *get_args(jobs.JobStatus))}
+    known = jobs.all_ids(workbench.database)
+    if not known:
+        return  # As above.
     for job_id in old:
         if job_id not in known:
             _remove(workbench, log_key(job_id))

@@ -9,9 +9,10 @@ from engine.config import TrainConfig, output_size
 from engine.datasets.cache import training_arrays
 from engine.environment import environment
 from engine.errors import NotFound, OutOfMemory, Refused, Stopped
-from engine.events import EpochDone, Event, Started
-from engine.jobs.evaluation import evaluate, require_files, run_folder
+from engine.events import BatchValidated, EpochDone, Event, Started
+from engine.jobs.evaluation import evaluate, require_files
 from engine.jobs.process import Ending, JobControl
+from engine.jobs.storage import has_training_state
 from engine.models.compute import (
     Compute,
     choose_device,
@@ -20,11 +21,11 @@ from engine.models.compute import (
     memory_errors,
     release_memory,
 )
+from engine.run_files import best_key, run_folder
 from engine.store import attempts, datasets, epochs, runs, scores
 from engine.store.datasets import Dataset, Sample
 from engine.store.jobs import Job
 from engine.store.runs import Run, Split
-from engine.training.checkpoint import best_key, has_state
 from engine.training.data import TrainingData
 from engine.training.relief import Relief, relief
 from engine.training.trainer import TrainingContext, TrainingResult, train
@@ -181,7 +182,7 @@ class _Task:
 
     def _require_state(self) -> None:
         run = self.run
-        if run.num_epochs_done and not has_state(self.workbench.files, run_folder(run.id)):
+        if run.num_epochs_done and not has_training_state(self.workbench, run.id):
             raise Refused(
                 "“{run}” was trained for {num} epochs, but what it needs to be trained further "
                 "(last.pt in the folder of its checkpoints) is gone. Put it back from a backup, or "
@@ -272,6 +273,8 @@ class _Recorder:
             self._record_epoch(event)
         elif isinstance(event, Started):
             self._record_start(event)
+        elif isinstance(event, BatchValidated):
+            self._control.show_life()
         else:
             share = _PREPARED + event.progress * (_TRAINED - _PREPARED)
             self._control.progress("training", share)

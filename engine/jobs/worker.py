@@ -8,7 +8,6 @@ import fcntl
 import logging
 import os
 import platform
-import shutil
 import signal
 import threading
 import time
@@ -21,7 +20,7 @@ from engine.jobs.daemon import stamp_of, worker_is_alive
 from engine.jobs.executors.base import Executor, Exit
 from engine.jobs.monitor import Monitor
 from engine.jobs.notices import Notifier
-from engine.jobs.slots import KINDS, Slot
+from engine.jobs.slots import KINDS, Slot, has_room
 from engine.store import attempts, jobs, workers
 from engine.store.database import DatabaseTrouble
 from engine.store.jobs import Job
@@ -37,7 +36,8 @@ HEARTBEAT_SECONDS = 5.0
 LOCK_WAIT_SECONDS = 15.0
 """How long a new worker waits for an old one that is on its way out."""
 REASON_LINES = 15
-LEAST_FREE_BYTES = 2**20
+START_WAIT_SECONDS = 10.0
+"""Until something is started again after a process could not be."""
 
 _BEATS_OF_SILENCE = 4
 _TROUBLE_WAIT_SECONDS = 1.0
@@ -82,6 +82,7 @@ class Worker:
         self._num_beats = 0
         self._signs: dict[str, _Sign] = {}
         self._is_full = False
+        self._start_at = 0.0
 
     def run(self) -> None:
         """Work until told to leave, until idle for long enough, or until the home is gone.
@@ -160,22 +161,19 @@ class Worker:
         for job in running:
             self._watch(job)
         running = jobs.with_status(self.database, "running")
-        if self._has_room():
+        if time.monotonic() >= self._start_at and self._has_room():
             for slot in self.executor.free_slots(running):
                 self._start_next(slot)
         return bool(jobs.with_status(self.database, *jobs.LIVE))
 
     def _has_room(self) -> bool:
-        """Whether a job could write anything: on a full disk it would only fail, so it waits."""
-        free_bytes = shutil.disk_usage(self.workbench.settings.home).free
-        if (free_bytes < LEAST_FREE_BYTES) != self._is_full:
-            self._is_full = not self._is_full
-            log.warning(
-                "The disk of the home has %d MiB left; %s.",
-                free_bytes >> 20,
-                "nothing is started until there is more" if self._is_full else "jobs start again",
-            )
-        return not self._is_full
+        is_full = not has_room(self.workbench.settings.home)
+        if is_full and not self._is_full:
+            log.warning("The disk is full; nothing is started until there is more room.")
+        elif self._is_full and not is_full:
+            log.warning("There is room on the disk; jobs start again.")
+        self._is_full = is_full
+        return not is_full
 
     def _sign(self, job: Job) -> _Sign:
         known = self._signs.get(job.id)
@@ -234,14 +232,11 @@ class Worker:
         try:
             running = jobs.with_status(self.database, "running")
             handle = self.executor.submit(job, slot, running)
-        except OSError as error:
-            log.exception("Job %s could not be started.", job.id)
-            failure = ProcessDied(
-                "The process could not be started: {reason}. Start it again when the cause is "
-                "gone.",
-                reason=str(error),
-            )
-            attempts.finish(self.database, job, "failed", error=failure.to_record())
+        except OSError:
+            # Of the machine and not of the job: no memory or no room for one process more.
+            log.exception("Job %s could not be started; it waits.", job.id)
+            attempts.put_back(self.database, job)
+            self._start_at = time.monotonic() + START_WAIT_SECONDS
             return
         attempts.set_handle(self.database, job, handle)
 

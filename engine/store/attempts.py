@@ -33,7 +33,11 @@ def claim(database: Database, kinds: Sequence[JobKind], slot: str) -> Job | None
         for row in in_order(live, jobs.last_started(connection, kinds)):
             if _begin(connection, row.id, slot):
                 claimed = connection.execute(sa.select(table).where(table.c.id == row.id)).one()
-                return Job(**claimed._mapping)
+                payload = jobs.begun(claimed.payload)
+                connection.execute(
+                    table.update().where(table.c.id == row.id).values(payload=payload)
+                )
+                return Job(**{**claimed._mapping, "payload": payload})
     return None
 
 
@@ -139,6 +143,19 @@ def give_back(database: Database, job: Job, error: dict[str, Any], *, is_retry: 
             )
         )
     return outcome.rowcount == 1
+
+
+def put_back(database: Database, job: Job) -> None:
+    """Queue a job again of which no process could be started, as if it had not been claimed."""
+    _write(
+        database,
+        job,
+        status="queued",
+        phase="queued",
+        slot=None,
+        queued_at=time.time(),
+        attempts=job.attempts - 1,
+    )
 
 
 def _of(job: Job) -> sa.Update:

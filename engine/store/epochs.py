@@ -20,8 +20,16 @@ def add(database: Database, run_id: str, record: EpochRecord) -> None:
     # Made before other writers are kept waiting, and given beside the statement, not within it,
     # so that it is compiled only once: 0.4 × the time (`benchmarks/store.py`).
     values = _values(run_id, record)
-    with database.writing() as connection:
-        connection.execute(_INSERT, values)
+    try:
+        with database.writing() as connection:
+            connection.execute(_INSERT, values)
+    except sa.exc.IntegrityError:
+        # Written by an attempt that was taken for dead, in the moment before it ended.
+        table = schema.epochs
+        same = (table.c.run_id == run_id, table.c.epoch == record.epoch)
+        with database.writing() as connection:
+            connection.execute(table.delete().where(*same))
+            connection.execute(_INSERT, values)
 
 
 def restore(database: Database, run_id: str, records: Sequence[EpochRecord]) -> None:

@@ -27,6 +27,10 @@ LIVE: tuple[JobStatus, ...] = ("queued", "running")
 ENDED: tuple[JobStatus, ...] = ("completed", "stopped", "failed")
 
 
+_BEFORE = "before"
+"""In the payload of a job that waits to go on: how it had ended."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
     """One thing to execute."""
@@ -157,6 +161,12 @@ def newest(database: Database, kind: JobKind, limit: int) -> list[Job]:
         return [Job(**row._mapping) for row in connection.execute(query)]
 
 
+def all_ids(database: Database) -> set[str]:
+    """The ids of all jobs."""
+    with database.reading() as connection:
+        return set(connection.scalars(sa.select(schema.jobs.c.id)))
+
+
 def recently_ended(database: Database, limit: int) -> list[Job]:
     """The jobs that ended last, the newest end first."""
     table = schema.jobs
@@ -189,29 +199,44 @@ def delete(database: Database, job_id: str) -> None:
 
 
 def request_stop(database: Database, job_id: str, *, wish: Wish = "stop", actor: str) -> None:
-    """Ask a job to stop: a queued one is stopped at once, a running one when it notices.
+    """Ask a job to stop: a queued one is taken out of the queue at once, see `cancel`; a running
+    one stops when it notices.
 
     Raises:
         NotFound: there is no such job.
         Refused: it has ended already.
     """
-    table = schema.jobs
     with database.writing() as connection:
         job = locked(connection, job_id)
         if job.status in ENDED:
             raise Refused("It has already {status}; there is nothing to stop.", status=job.status)
-        changes: dict[str, Any] = {"wish": wish}
         if job.status == "queued":
-            now = time.time()
-            waited = job.waited_seconds + max(now - job.queued_at, 0.0)
-            changes |= {"status": "stopped", "ended_at": now, "phase": "stopped"}
-            changes |= {"waited_seconds": waited}
-        connection.execute(table.update().where(table.c.id == job_id).values(**changes))
+            _take_out(connection, job, wish)
+        else:
+            _change(connection, job_id, wish=wish)
 
 
-def resume_row(connection: sa.Connection, job_id: str) -> None:
+def cancel(database: Database, job_id: str, *, actor: str) -> None:
+    """Take a job out of the queue. One that was to go on after its end is again as it had ended.
+
+    Raises:
+        NotFound: there is no such job.
+        Refused: it is not waiting any more.
+    """
+    with database.writing() as connection:
+        job = locked(connection, job_id)
+        _require_queued(job)
+        _take_out(connection, job, "stop")
+
+
+def resume_row(
+    connection: sa.Connection, job_id: str, config: dict[str, Any] | None = None
+) -> None:
     """Queue an ended job once more within the caller's transaction; what it was told before is
     forgotten, what befell it is kept.
+
+    Args:
+        config: the settings of its run before they are changed, for `cancel` to put them back.
 
     Raises:
         NotFound: there is no such job.
@@ -220,26 +245,32 @@ def resume_row(connection: sa.Connection, job_id: str) -> None:
     job = locked(connection, job_id)
     if job.status in LIVE:
         raise Refused("It is {status} already; there is nothing to resume.", status=job.status)
+    kept = ("status", "phase", "ended_at", "wish", "error", "result", "progress", "incidents")
+    before = {name: getattr(job, name) for name in kept} | {"config": config}
     incidents = job.incidents
     if job.error is not None:
         incidents = [*incidents, incident(job, job.error)]
     now = time.time()
-    connection.execute(
-        schema.jobs.update()
-        .where(schema.jobs.c.id == job_id)
-        .values(
-            status="queued",
-            phase="queued",
-            ended_at=None,
-            wish=None,
-            error=None,
-            retries=0,
-            priority=0,
-            rank=now,
-            queued_at=now,
-            incidents=incidents,
-        )
+    _change(
+        connection,
+        job_id,
+        payload=job.payload | {_BEFORE: before},
+        status="queued",
+        phase="queued",
+        ended_at=None,
+        wish=None,
+        error=None,
+        retries=0,
+        priority=0,
+        rank=now,
+        queued_at=now,
+        incidents=incidents,
     )
+
+
+def begun(payload: dict[str, Any]) -> dict[str, Any]:
+    """What is left of a job's payload when an attempt begins: there is no way back any more."""
+    return {name: value for name, value in payload.items() if name != _BEFORE}
 
 
 def incident(job: Job, error: dict[str, Any]) -> dict[str, Any]:
@@ -338,6 +369,25 @@ def _apart(ranks: Sequence[float]) -> list[float]:
     for rank in ranks:
         apart.append(max(rank, math.nextafter(apart[-1], math.inf)) if apart else rank)
     return apart
+
+
+def _take_out(connection: sa.Connection, job: Job, wish: Wish) -> None:
+    now = time.time()
+    waited_seconds = job.waited_seconds + max(now - job.queued_at, 0.0)
+    ended = {"status": "stopped", "phase": "stopped", "ended_at": now, "wish": wish}
+    payload = dict(job.payload)
+    before = payload.pop(_BEFORE, None)
+    if before is not None:
+        config = before.pop("config", None)
+        if config is not None:
+            runs = schema.runs
+            connection.execute(runs.update().where(runs.c.job_id == job.id).values(config=config))
+        ended = before
+    _change(connection, job.id, **ended, payload=payload, waited_seconds=waited_seconds)
+
+
+def _change(connection: sa.Connection, job_id: str, **values: Any) -> None:
+    connection.execute(schema.jobs.update().where(schema.jobs.c.id == job_id).values(values))
 
 
 def _require_queued(job: Job) -> None:

@@ -170,7 +170,8 @@ def resume(
         job_id = connection.scalar(sa.select(table.c.job_id).where(table.c.id == run_id))
         if job_id is None:
             raise NotFound("There is no run “{run}”.", run=run_id)
-        jobs.resume_row(connection, job_id)
+        before = sa.select(table.c.config).where(table.c.id == run_id)
+        jobs.resume_row(connection, job_id, connection.scalar(before))
         if longer is not None:
             config, progress = longer
             connection.execute(

@@ -19,6 +19,7 @@ from engine.errors import BadData, DiskFull
 from engine.files import Files
 from engine.models.compute import is_memory_error
 from engine.notes import Note
+from engine.run_files import last_key, previous_key
 
 STATE_FORMAT = 3
 """With format 2, states had no sum, no records, and counted batches where they now count images."""
@@ -35,32 +36,6 @@ _UNREADABLE = (
     AttributeError,
 )  # fmt: skip
 """What a file that is no checkpoint makes of the reader."""
-
-
-def best_key(run_folder: str) -> str:
-    """The file of a run's best weights, see `engine.models.weights`."""
-    return f"{run_folder}/checkpoints/best.safetensors"
-
-
-def older_best_key(run_folder: str) -> str:
-    """The file of the best weights that the saved state knows of, while there are better ones that
-    it does not know yet."""
-    return f"{run_folder}/checkpoints/older_best.safetensors"
-
-
-def last_key(run_folder: str) -> str:
-    """The file of a run's last training state."""
-    return f"{run_folder}/checkpoints/last.pt"
-
-
-def previous_key(run_folder: str) -> str:
-    """The file of the training state before the last."""
-    return f"{run_folder}/checkpoints/previous.pt"
-
-
-def has_state(files: Files, run_folder: str) -> bool:
-    """Whether a run has a training state to go on from, sound or not."""
-    return any(files.path(key(run_folder)).exists() for key in (last_key, previous_key))
 
 
 def save_last(
@@ -125,7 +100,7 @@ def load_newest(files: Files, run_folder: str) -> tuple[dict[str, Any], Note | N
         BadData: what there is is damaged; or of another version, whose place no older state takes.
     """
     last, previous = files.path(last_key(run_folder)), files.path(previous_key(run_folder))
-    if not has_state(files, run_folder):
+    if not last.exists() and not previous.exists():
         return None
     try:
         state, note = _contents(last), None

@@ -9,7 +9,8 @@ from engine.files import Files
 from engine.models import weights
 from engine.models.registry import SegmentationNet
 from engine.models.weights import CheckpointInfo
-from engine.training.checkpoint import best_key, older_best_key, save_last
+from engine.run_files import best_key, older_best_key
+from engine.training.checkpoint import save_last
 from engine.training.standing import Standing
 
 _COST_SHARE = 0.05

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from engine.config import TrainConfig
-from engine.events import EpochDone, EpochRecord, Event, Started, StepDone
+from engine.events import BatchValidated, EpochDone, EpochRecord, Event, Started, StepDone
 from engine.files import Files
 from engine.models.compute import Compute, choose_compute, choose_device, memory_errors
 from engine.models.probabilities import class_probabilities, decide
@@ -268,6 +268,7 @@ class Trainer:
         threshold = self.config.predict.threshold
         with Prefetch(self.windows, self.val_batches, view.target_px, view.context_px) as cuts:
             for cut in cuts:
+                self.context.emit(BatchValidated())
                 batch = validation_batch(cut, self.config, view)
                 logits_NCHW = self.learner.logits(batch.images_NCHW)
                 loss = self.learner.loss(logits_NCHW, batch.masks_NHW, batch.borders_NHW)

@@ -58,6 +58,11 @@ def can_be_trained_further(a_run: Run) -> bool:
     return not a_run.num_epochs_done or has_training_state(reads.workbench(), a_run.id)
 
 
+def has_room() -> bool:
+    """Whether the home's disk has room for a job to write anything."""
+    return slots.has_room(reads.workbench().settings.home)
+
+
 def worker_hosts() -> list[str]:
     """The machines whose worker lives, as far as can be seen from here."""
     home, here = reads.workbench(), platform.node()

@@ -27,6 +27,11 @@ _ROWS_BEFORE_SCROLLING = 12
 def worker(*, is_needed: bool) -> None:
     """Who does what is queued, in words."""
     hosts = job_reads.worker_hosts()
+    if is_needed and not job_reads.has_room():
+        st.warning(
+            _("The disk of the workbench is full, so nothing that waits is started. Free some."),
+            icon=":material/hard_drive:",
+        )
     if hosts:
         names = ", ".join(map(formats.plain, hosts))
         st.caption(
@@ -109,7 +114,7 @@ def _facts(job: Job, now: float) -> str:
         kind_word(job.kind),
         where,
         formats.plain(job.actor),
-        _("since {duration}").format(duration=formats.duration(elapsed_seconds(job, now))),
+        _("run time {duration}").format(duration=formats.duration(elapsed_seconds(job, now))),
     ]
     if job.attempts > 1:
         facts.append(_("attempt {num}").format(num=job.attempts))

@@ -120,7 +120,7 @@ def _clone(run: Run, dataset: Dataset, remedy: Remedy, key: str) -> None:
             clone = submit_training(
                 reads.workbench(),
                 dataset.id,
-                with_changes(run.config, remedy.changes),
+                with_changes(run.effective_config, remedy.changes),
                 reasons={
                     leaf: note for leaf, note in run.reasons.items() if leaf not in remedy.changes
                 },

@@ -22,7 +22,7 @@ def story(run: Run, num_retries: int) -> list[str]:
     changed = adjustments_text(run)
     if changed:
         told.append(changed)
-    if run.job.is_live and run.job.incidents:
+    if run.job.is_live and run.job.retries:
         told.append(_going_on(run))
     if run.job.retries and run.job.status != "completed":
         told.append(

@@ -7,10 +7,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from engine.jobs.status import state_of
 from engine.jobs.storage import CacheStorage, DatasetStorage, RunStorage
-from pages.common.tables import STATUS_ICONS
-from pages.common.texts import _, status_word
+from pages.common.tables import status_text
+from pages.common.texts import _
 
 
 def kind_words() -> dict[str, str]:
@@ -35,7 +34,7 @@ def runs_table(found: Sequence[RunStorage]) -> pd.DataFrame:
             {
                 "name": each.run.name,
                 "dataset": each.run.dataset_name,
-                "status": f"{STATUS_ICONS[each.run.status]} {status_word(state_of(each.run.job))}",
+                "status": status_text(each.run.job),
                 "used": _local(each.run.job.ended_at),
                 "weights": each.weights_bytes or None,
                 "state": each.state_bytes or None,

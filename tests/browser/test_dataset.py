@@ -19,6 +19,7 @@ from engine.settings import Settings
 from engine.store import datasets, runs
 from engine.store.datasets import Dataset
 from engine.workbench import Workbench, open_workbench
+from tests.browser.support import open_page, settled
 
 ARTIFACTS = Path(__file__).parents[2] / "test-artifacts"
 MAKING_MS = 60_000
@@ -52,19 +53,6 @@ def cells(store: Workbench, tmp_path: Path) -> Dataset:
     archive = tmp_path / "cells.zip"
     write_toy_zip(archive, num_samples=12, size_px=48)
     return import_dataset(store, archive, name="Cells", actor="ada")
-
-
-def settled(page: Page) -> None:
-    """Wait until the page has connected and its script has run."""
-    app = page.get_by_test_id("stApp")
-    expect(app).to_have_attribute("data-test-connection-state", "CONNECTED")
-    expect(app).to_have_attribute("data-test-script-state", "notRunning")
-    expect(page.get_by_test_id("stException")).to_have_count(0)
-
-
-def open_page(page: Page, address: str) -> None:
-    page.goto(address)
-    settled(page)
 
 
 def view(page: Page, name: str) -> None:

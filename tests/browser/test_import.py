@@ -16,6 +16,7 @@ from engine.settings import Settings
 from engine.store import datasets, drafts
 from engine.store.datasets import Dataset
 from engine.workbench import Workbench, open_workbench
+from tests.browser.support import settled
 
 JOB_MS = 40_000
 
@@ -91,14 +92,6 @@ def new_page(browser: Browser) -> Iterator[Callable[[], Page]]:
 @pytest.fixture
 def page(new_page: Callable[[], Page]) -> Page:
     return new_page()
-
-
-def settled(page: Page) -> None:
-    """Wait until the page has connected and its script has run."""
-    app = page.get_by_test_id("stApp")
-    expect(app).to_have_attribute("data-test-connection-state", "CONNECTED")
-    expect(app).to_have_attribute("data-test-script-state", "notRunning")
-    expect(page.get_by_test_id("stException")).to_have_count(0)
 
 
 def upload(page: Page, address: str, path: Path) -> str:

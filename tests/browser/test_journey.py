@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from engine.datasets.toy import write_toy_zip
+from tests.browser.support import open_page, settled
 
 ARTIFACTS = Path(__file__).parents[2] / "test-artifacts"
 TRAINING_MS = 60_000
@@ -44,19 +45,6 @@ def page(browser: Browser, messages_sent: list[str | bytes]) -> Iterator[Page]:
     yield opened
     context.close()
     assert problems == []
-
-
-def settled(page: Page) -> None:
-    """Wait until the page has connected and its script has run."""
-    app = page.get_by_test_id("stApp")
-    expect(app).to_have_attribute("data-test-connection-state", "CONNECTED")
-    expect(app).to_have_attribute("data-test-script-state", "notRunning")
-    expect(page.get_by_test_id("stException")).to_have_count(0)
-
-
-def open_page(page: Page, address: str) -> None:
-    page.goto(address)
-    settled(page)
 
 
 def picture(page: Page, name: str) -> None:

@@ -61,7 +61,7 @@ def test_what_runs_says_where_whose_and_how_far(open_page, dataset, make_runs, w
     page = open_page("queue.py")
     assert not page.exception
     assert links(page)["Mine"] == f"run?run={run.id}"
-    assert "training · processor of lab1 · ada · since 1 min 40 s" in words(page)
+    assert "training · processor of lab1 · ada · run time 1 min 40 s" in words(page)
     assert [(bar.value, bar.text) for bar in page.progress] == [(25, "Training, 5 min 0 s left")]
     assert "Nothing waits." in words(page)
     assert "attempt" not in words(page)

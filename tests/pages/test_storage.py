@@ -103,7 +103,7 @@ def test_every_run_has_a_row_with_its_sizes(open_page, dataset, make):
     assert not page.exception
     rows = tables(page)[0].to_dict("records")
     assert [row["name"] for row in rows] == [MARKUP, "half way", "cells 1"]
-    assert [row["status"] for row in rows] == ["▶ running", "■ paused", "✓ completed"]
+    assert [row["status"] for row in rows] == ["▶ running", "‖ paused", "✓ completed"]
     ended = rows[2]
     assert (ended["weights"], ended["state"], ended["pictures"], ended["log"]) == (
         31 * MB, 186 * MB, 2 * MB, 1 * MB,

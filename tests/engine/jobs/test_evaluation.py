@@ -15,9 +15,9 @@ from engine.jobs.evaluation import evaluate
 from engine.models.compute import Compute
 from engine.models.registry import build_model
 from engine.models.weights import CheckpointInfo, save_weights
+from engine.run_files import best_key
 from engine.scores.rules import summarize
 from engine.store import datasets, runs, scores
-from engine.training.checkpoint import best_key
 
 SIZES = [(33, 47), (20, 64), (64, 20), (7, 5), (40, 40)]
 SPLIT = {"train": [0, 3], "val": [1], "test": [4, 2]}
@@ -239,7 +239,7 @@ def test_disk_without_room_for_the_pictures_is_told_before_a_score_is_lost(
     run_id, dataset, _ = evaluated(2)
     before = scores.of_run(workbench.database, run_id)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(100, 99, 1))
-    with pytest.raises(DiskFull, match="Free disk space"):
+    with pytest.raises(DiskFull, match="Free some and try again"):
         again(run_id, dataset)
     assert scores.of_run(workbench.database, run_id) == before
 

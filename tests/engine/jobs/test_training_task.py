@@ -19,9 +19,10 @@ from engine.jobs.process import JobControl
 from engine.jobs.queue import submit_training
 from engine.jobs.training_task import run_evaluation, run_training
 from engine.models.weights import load_weights
+from engine.run_files import best_key, last_key
 from engine.store import attempts, epochs, jobs, runs, scores
 from engine.training import keeping
-from engine.training.checkpoint import best_key, last_key, load_state
+from engine.training.checkpoint import load_state
 from engine.training.trainer import train
 
 TINY = {

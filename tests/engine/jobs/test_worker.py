@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from engine.config import recipe
 from engine.errors import WorkbenchError
+from engine.jobs import slots as slots_module
 from engine.jobs import worker as worker_module
 from engine.jobs.daemon import stamp_of
 from engine.jobs.executors.base import Exit
@@ -539,24 +540,27 @@ def test_job_that_never_got_a_process_is_ended_or_started_after_a_while(
     assert executor.stopped == []
 
 
-def test_job_that_cannot_be_started_has_failed_and_the_worker_goes_on(
+def test_job_that_cannot_be_started_waits_and_nothing_is_tried_for_a_while(
     worker, executor, add_job, get, status, monkeypatch
 ):
-    job_id = add_job()
-    submit = executor.submit
+    job_ids = [add_job(), add_job("import")]
+    tried = []
 
     def refuse(job, slot, running):
-        raise OSError(28, "No space left on device")
+        tried.append(job.id)
+        raise OSError(12, "Cannot allocate memory")
 
-    monkeypatch.setattr(executor, "submit", refuse)
+    with monkeypatch.context() as refusing:
+        refusing.setattr(executor, "submit", refuse)
+        turns(worker, 5)
+    assert len(tried) <= len(job_ids)
+    for job_id in job_ids:
+        job = get(job_id)
+        assert (job.status, job.attempts, job.retries, job.incidents) == ("queued", 0, 0, [])
+    monkeypatch.setattr(worker_module, "START_WAIT_SECONDS", 0.0)
+    worker._start_at = 0.0
     worker.turn()
-    job = get(job_id)
-    assert (job.status, job.error["type"]) == ("failed", "ProcessDied")
-    assert "No space left on device" in job.error["facts"]["reason"]
-    monkeypatch.setattr(executor, "submit", submit)
-    another = add_job()
-    worker.turn()
-    assert status(another) == "running"
+    assert [status(job_id) for job_id in job_ids] == ["running"] * 2
 
 
 def test_nothing_is_started_on_a_full_disk_and_everything_when_there_is_room(
@@ -564,10 +568,10 @@ def test_nothing_is_started_on_a_full_disk_and_everything_when_there_is_room(
 ):
     job_ids = [add_job(), add_job("import")]
     with monkeypatch.context() as full:
-        full.setattr(worker_module, "LEAST_FREE_BYTES", 2**63)
+        full.setattr(slots_module, "LEAST_FREE_BYTES", 2**63)
         turns(worker, 3)
         assert [status(job_id) for job_id in job_ids] == ["queued"] * 2
-        assert caplog.text.count("nothing is started until there is more") == 1
+        assert caplog.text.count("nothing is started until there is more room") == 1
     worker.turn()
     assert [status(job_id) for job_id in job_ids] == ["running"] * 2
     assert "jobs start again" in caplog.text

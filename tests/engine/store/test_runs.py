@@ -131,10 +131,32 @@ def test_epoch_records_are_read_back_to_the_last_bit_and_in_order(database, run_
     assert runs.get(database, run_id).num_epochs_done == 3
 
 
-def test_epoch_is_recorded_once(database, run_id):
+def test_epoch_that_is_recorded_twice_is_what_was_recorded_last(database, run_id):
     epochs.add(database, run_id, RECORD)
-    with pytest.raises(Exception, match="UNIQUE"):
-        epochs.add(database, run_id, RECORD)
+    later = dataclasses.replace(RECORD, val_dice=0.125)
+    epochs.add(database, run_id, later)
+    assert epochs.of_run(database, run_id) == [later]
+
+
+def test_resumed_run_that_is_cancelled_while_it_waits_is_as_it_had_ended(database, run_id):
+    end(database, "completed")
+    before = runs.get(database, run_id)
+    longer = with_changes(before.config, {"epochs": 99})
+    runs.resume(database, run_id, (longer, 0.25))
+    jobs.cancel(database, before.job.id, actor="ann")
+    after = runs.get(database, run_id)
+    assert after.config == before.config
+    assert (after.status, after.job.ended_at) == ("completed", before.job.ended_at)
+    assert (after.job.progress, after.job.wish) == (before.job.progress, before.job.wish)
+    assert (after.job.payload, after.job.incidents) == (before.job.payload, [])
+    # Once it has begun there is no way back.
+    runs.resume(database, run_id, (longer, 0.25))
+    job = attempts.claim(database, ["train"], "cpu")
+    assert job.payload == before.job.payload
+    attempts.give_back(database, job, {"type": "X", "message": "", "facts": {}}, is_retry=False)
+    jobs.cancel(database, job.id, actor="ann")
+    assert runs.get(database, run_id).status == "stopped"
+    assert runs.get(database, run_id).config == longer
 
 
 def test_best_epoch_is_the_latest_that_became_best(database, add_dataset, add_run):

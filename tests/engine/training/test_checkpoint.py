@@ -9,14 +9,12 @@ import torch
 
 from engine.errors import BadData, DiskFull
 from engine.files import Files
+from engine.run_files import last_key, previous_key
 from engine.training import checkpoint
 from engine.training.checkpoint import (
     STATE_FORMAT,
-    has_state,
-    last_key,
     load_newest,
     load_state,
-    previous_key,
     save_last,
     save_state,
 )
@@ -53,7 +51,6 @@ def test_last_and_previous_are_the_two_newest(files, saved):
 
 def test_nothing_is_newest_where_nothing_was_saved(files):
     assert load_newest(files, FOLDER) is None
-    assert not has_state(files, FOLDER)
 
 
 def test_every_single_bit_counts(files):
@@ -159,7 +156,7 @@ def test_previous_state_makes_room_for_a_new_one_before_the_disk_is_called_full(
     assert load_newest(files, FOLDER)[1] is None
     assert files.path(previous_key(FOLDER)).exists()
     disk_with(monkeypatch, files, 8 * MIB)
-    with pytest.raises(DiskFull, match="Free disk space"):
+    with pytest.raises(DiskFull, match="Free some and try again"):
         save_last(files, FOLDER, LARGE)
     assert load_newest(files, FOLDER)[1] is None
     assert [path.name for path in files.path(last_key(FOLDER)).parent.iterdir()] == ["last.pt"]

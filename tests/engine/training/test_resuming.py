@@ -14,15 +14,10 @@ from engine.events import EpochDone, Started, StepDone
 from engine.models.compute import Compute
 from engine.models.registry import build_model
 from engine.models.weights import load_weights, read_info
+from engine.run_files import best_key, last_key, older_best_key, previous_key
 from engine.training import keeping, trainer
 from engine.training.augment import Batch
-from engine.training.checkpoint import (
-    best_key,
-    last_key,
-    load_state,
-    older_best_key,
-    previous_key,
-)
+from engine.training.checkpoint import load_state
 from engine.training.learner import Learner
 from engine.training.losses import make_loss
 from engine.training.windows import HostWindows

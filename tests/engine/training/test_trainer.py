@@ -11,12 +11,13 @@ from torch import nn
 
 from engine.config import recipe, with_changes
 from engine.errors import Diverged
-from engine.events import EpochDone, Started, StepDone
+from engine.events import BatchValidated, EpochDone, Started, StepDone
 from engine.models.registry import build_model
 from engine.models.weights import load_weights
+from engine.run_files import best_key, last_key
 from engine.scores.counts import count
 from engine.scores.rules import image_dice
-from engine.training.checkpoint import best_key, last_key, load_state
+from engine.training.checkpoint import load_state
 from engine.training.data import TrainingData
 from engine.training.sampling import TrainingSampler
 from tests.engine.training.conftest import (
@@ -276,4 +277,5 @@ def test_golden_loss_curve(run_training):
 def test_events_come_in_order(run_training):
     trained = run_training({"epochs": 2})
     kinds = [type(event) for event in trained.events]
-    assert kinds == [Started, StepDone, StepDone, EpochDone, StepDone, StepDone, EpochDone]
+    epoch = [StepDone, StepDone, BatchValidated, EpochDone]
+    assert kinds == [Started, *epoch, *epoch]
