@@ -717,7 +717,8 @@ def test_many_incidents_are_folded_and_none_is_left_out(open_page, dataset, make
     page = open_page("run.py", run=run.id)
     assert not page.exception
     (told,) = [each for each in page.expander if "What befell it" in each.label]
-    assert told.caption[0].value.count("SIGKILL") == 7
+    assert told.caption[0].value.count("SIGKILL") == 6
+    assert words(page).count("SIGKILL") > 6, "the latest stands in sight"
     # Nothing was started again by itself here.
     assert "It goes on by itself" not in words(page)
 
