@@ -12,6 +12,9 @@ _TAIL_BYTES = 4 * 1024 * 1024
 """As much as is looked through for the last lines, however long they are."""
 _SEARCH_BYTES = 4 * 1024 * 1024
 
+REASON_LINES = 15
+"""How many of the last lines are kept beside the reason of a failure."""
+
 
 def log_key(job_id: str) -> str:
     """The file of a job's log."""

@@ -18,6 +18,8 @@ from typing import Any, Literal
 
 from engine.errors import JobFailed, ProcessDied, Stopped, WorkbenchError
 from engine.jobs.daemon import stamp_of
+from engine.jobs.logs import REASON_LINES, tail
+from engine.jobs.slots import KINDS
 from engine.machine import oom_kills
 from engine.settings import Settings
 from engine.store import attempts, jobs
@@ -150,9 +152,12 @@ def _record_end(workbench: Workbench, job: Job, control: JobControl, outcome: _O
         attempts.give_back(workbench.database, job, handed_over.to_record(), is_retry=False)
         log.info("Handed over; the job is back in the queue.")
         return
-    attempts.finish(
-        workbench.database, job, outcome.status, error=outcome.error, result=outcome.result
-    )
+    error = outcome.error
+    log_tail = tail(workbench.files, job.id, REASON_LINES)
+    if error is not None and log_tail and job.kind in KINDS["training"]:
+        # Of a look into an archive the sentence says all; of a training the way there says more.
+        error = error | {"facts": error["facts"] | {"log": log_tail}}
+    attempts.finish(workbench.database, job, outcome.status, error=error, result=outcome.result)
 
 
 def _execute(workbench: Workbench, job: Job, control: JobControl) -> _Outcome:

@@ -18,6 +18,7 @@ from typing import IO
 from engine.errors import JobFailed, OutOfMemory, ProcessDied
 from engine.jobs.daemon import stamp_of, worker_is_alive
 from engine.jobs.executors.base import Executor, Exit
+from engine.jobs.logs import REASON_LINES
 from engine.jobs.monitor import Monitor
 from engine.jobs.notices import Notifier
 from engine.jobs.slots import KINDS, Slot, has_room
@@ -35,7 +36,6 @@ looks whether that is a frozen process."""
 HEARTBEAT_SECONDS = 5.0
 LOCK_WAIT_SECONDS = 15.0
 """How long a new worker waits for an old one that is on its way out."""
-REASON_LINES = 15
 START_WAIT_SECONDS = 10.0
 """Until something is started again after a process could not be."""
 

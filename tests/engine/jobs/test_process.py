@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from engine.errors import Diverged, Stopped, WorkbenchError
 from engine.jobs import process
 from engine.jobs.daemon import stamp_of
+from engine.jobs.logs import log_key
 from engine.jobs.process import JobControl
 from engine.store import attempts, jobs
 from engine.store.database import DatabaseTrouble
@@ -350,3 +351,25 @@ def test_progress_is_seen_by_everybody(workbench, job, control):
 def test_each_kind_of_job_has_its_task(workbench, kind, module):
     job_id = jobs.add(workbench.database, kind, {}, actor="ann")
     assert process._task(jobs.get(workbench.database, job_id)).__module__ == module
+
+
+@pytest.mark.parametrize(("kind", "is_told"), [("train", True), ("inspect", False)])
+def test_training_that_fails_with_a_sentence_keeps_the_last_lines_of_its_log(
+    workbench, monkeypatch, kind, is_told
+):
+    def fail(home, job, control):
+        raise Diverged("The loss is no number.")
+
+    jobs.add(workbench.database, kind, {}, actor="ann")
+    job = attempts.claim(workbench.database, [kind], "cpu")
+    path = workbench.files.path(log_key(job.id))
+    path.parent.mkdir(parents=True)
+    path.write_text("\n".join(f"Epoch {number}" for number in range(1, 41)))
+    monkeypatch.setattr(process, "_task", lambda _: fail)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        assert process.main(job.id, job.attempts) == 0
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    facts = jobs.get(workbench.database, job.id).error["facts"]
+    assert facts.get("log", "").splitlines()[-1:] == (["Epoch 40"] if is_told else [])

@@ -21,7 +21,7 @@ from engine.jobs import worker as worker_module
 from engine.jobs.daemon import stamp_of
 from engine.jobs.executors.base import Exit
 from engine.jobs.executors.local import LocalExecutor
-from engine.jobs.logs import log_key
+from engine.jobs.logs import REASON_LINES, log_key
 from engine.jobs.queue import submit_training
 from engine.jobs.slots import Slot, free_slots
 from engine.jobs.worker import Worker
@@ -224,7 +224,7 @@ def test_training_whose_process_died_is_started_again(worker, executor, workbenc
     (incident,) = job.incidents
     assert (incident["type"], incident["attempt"]) == ("ProcessDied", 1)
     assert "killed by SIGKILL" in sentence(incident)
-    assert incident["facts"]["log"].splitlines()[-1] == f"line {worker_module.REASON_LINES - 1}"
+    assert incident["facts"]["log"].splitlines()[-1] == f"line {REASON_LINES - 1}"
 
 
 def test_scoring_whose_process_died_is_started_again(worker, executor, add_job, get):
@@ -303,7 +303,7 @@ def test_job_that_somebody_waits_for_has_failed_at_once_with_cause_and_log(
     assert job.ended_at is not None
     assert job.error["type"] == "ProcessDied"
     assert f"ended without a result: {cause}" in sentence(job.error)
-    assert job.error["facts"]["log"].splitlines()[-1] == f"line {worker_module.REASON_LINES - 1}"
+    assert job.error["facts"]["log"].splitlines()[-1] == f"line {REASON_LINES - 1}"
 
 
 def test_job_that_the_kernel_killed_for_want_of_memory_says_so(worker, executor, add_job, get):
