@@ -74,7 +74,6 @@ def resume_run(workbench: Workbench, run_id: str, *, more: float = 0, actor: str
             status=run.status,
         )
     config = _prolonged(run, more)
-    _refuse_while_scored(workbench, run)
     if run.status == "completed" and not more:
         raise Refused(
             "“{run}” is completed. Say how many more epochs it is to be trained (or minutes, where "
@@ -116,7 +115,7 @@ def score_run(workbench: Workbench, run_id: str, *, actor: str) -> str:
                 run=run.name,
                 status=run.status,
             )
-        _refuse_while_scored(workbench, run)
+        runs.refuse_while_scored(connection, run.id)
         job_id = jobs.add_row(connection, "evaluate", {"run": run.id}, actor)
     ensure_worker(workbench)
     return job_id
@@ -178,7 +177,6 @@ def delete_run(workbench: Workbench, run_id: str, *, actor: str) -> None:
             from it.
     """
     run = runs.get(workbench.database, run_id)
-    _refuse_while_scored(workbench, run)
     for other in runs.all_newest_first(workbench.database):
         if other.job.is_live and other.config.model.start_from == run.id:
             raise Refused(
@@ -250,17 +248,6 @@ def _prolonged(run: Run, more: float) -> TrainConfig:
         )
     planned = run.num_epochs_done if run.status == "completed" else schedule.epochs
     return with_changes(run.config, {"epochs": planned + int(more)})
-
-
-def _refuse_while_scored(workbench: Workbench, run: Run) -> None:
-    for job in jobs.with_status(workbench.database, *jobs.LIVE):
-        if job.kind == "evaluate" and job.payload["run"] == run.id:
-            raise Refused(
-                "The images of “{run}” are being scored (the job is {status}). Wait for its end, "
-                "or cancel it first.",
-                run=run.name,
-                status=job.status,
-            )
 
 
 def _name_that_is_there(name: str) -> str:

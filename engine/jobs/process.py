@@ -56,7 +56,8 @@ class JobControl:
     def wish(self) -> Wish | Literal["leave"] | None:
         """What is wanted of the task as far as it knows; “leave”: that it hands over, as the
         machine may be about to shut down."""
-        return self._wish or ("leave" if self._leaving else None)
+        # Who wished to stop would have the images scored, and for that there may be no time.
+        return "leave" if self._leaving and self._wish != "pause" else self._wish
 
     def progress(self, phase: str, share: float) -> None:
         """Report what is being done and the share of the whole job done, 0 to 1.

@@ -163,13 +163,14 @@ def resume(
 
     Raises:
         NotFound: there is no such run.
-        Refused: it has not ended.
+        Refused: it has not ended, or its images are being scored.
     """
     table = schema.runs
     with database.writing() as connection:
         job_id = connection.scalar(sa.select(table.c.job_id).where(table.c.id == run_id))
         if job_id is None:
             raise NotFound("There is no run “{run}”.", run=run_id)
+        refuse_while_scored(connection, run_id)
         before = sa.select(table.c.config).where(table.c.id == run_id)
         jobs.resume_row(connection, job_id, connection.scalar(before))
         if longer is not None:
@@ -179,6 +180,25 @@ def resume(
             )
             connection.execute(
                 schema.jobs.update().where(schema.jobs.c.id == job_id).values(progress=progress)
+            )
+
+
+def refuse_while_scored(connection: sa.Connection, run_id: str) -> None:
+    """Make sure, within the caller's transaction, that nothing scores a run's images.
+
+    Raises:
+        Refused: a job does, or waits to.
+    """
+    table = schema.jobs
+    live = sa.select(table.c.payload, table.c.status).where(
+        table.c.kind == "evaluate", table.c.status.in_(jobs.LIVE)
+    )
+    for payload, status in connection.execute(live):
+        if payload["run"] == run_id:
+            raise Refused(
+                "The images of the run are being scored (the job is {status}). Wait for its end, "
+                "or cancel it first.",
+                status=status,
             )
 
 
@@ -204,7 +224,7 @@ def delete(database: Database, run_id: str) -> None:
     """Forget a run with its job, epochs and scores; one that is not there is fine.
 
     Raises:
-        Refused: it has not ended.
+        Refused: it has not ended, or its images are being scored.
     """
     table = schema.runs
     with database.writing() as connection:
@@ -214,6 +234,7 @@ def delete(database: Database, run_id: str) -> None:
         job = jobs.locked(connection, job_id)
         if job.is_live:
             raise Refused("It is {status}. Stop it first.", status=job.status)
+        refuse_while_scored(connection, run_id)
         connection.execute(table.delete().where(table.c.id == run_id))
         connection.execute(schema.jobs.delete().where(schema.jobs.c.id == job_id))
 
