@@ -13,7 +13,7 @@ from engine.config import TrainConfig, with_changes
 from engine.errors import BadInput, Refused
 from engine.files import Files
 from engine.jobs.daemon import ensure_worker
-from engine.jobs.imports import MAX_NOTES_CHARS, MAX_TAG_CHARS, MAX_TAGS
+from engine.jobs.imports import MAX_NOTES_CHARS, kept_tags
 from engine.jobs.logs import log_key
 from engine.jobs.queue import checked_name
 from engine.jobs.storage import has_training_state
@@ -151,15 +151,11 @@ def describe_run(
             run=run.name,
             status=run.status,
         )
-    kept = None
-    if tags is not None:
-        stripped = (tag.strip()[:MAX_TAG_CHARS] for tag in tags)
-        kept = list(dict.fromkeys(tag for tag in stripped if tag))[:MAX_TAGS]
     runs.describe(
         workbench.database,
         run_id,
         name=None if name is None else _name_that_is_there(name),
-        tags=kept,
+        tags=None if tags is None else kept_tags(tags),
         notes=None if notes is None else notes[:MAX_NOTES_CHARS],
         archived=archived,
     )

@@ -151,6 +151,12 @@ def submit_change(
     return job_id
 
 
+def kept_tags(tags: Sequence[str]) -> list[str]:
+    """Tags as they are kept: each once, without blanks around it, not too long and not too many."""
+    kept = dict.fromkeys(tag.strip()[:MAX_TAG_CHARS] for tag in tags if tag.strip())
+    return list(kept)[:MAX_TAGS]
+
+
 def describe_dataset(
     workbench: Workbench,
     dataset_id: str,
@@ -167,12 +173,11 @@ def describe_dataset(
         NotFound: there is no such dataset.
     """
     check_name(name)
-    kept = dict.fromkeys(tag.strip()[:MAX_TAG_CHARS] for tag in tags if tag.strip())
     datasets.describe(
         workbench.database,
         dataset_id,
         name=name.strip(),
-        tags=list(kept)[:MAX_TAGS],
+        tags=kept_tags(tags),
         notes=notes[:MAX_NOTES_CHARS],
         actor=actor,
     )

@@ -160,11 +160,15 @@ class Worker:
         self._signs = {job.id: self._sign(job) for job in running}
         for job in running:
             self._watch(job)
-        running = jobs.with_status(self.database, "running")
+        live = jobs.with_status(self.database, *jobs.LIVE)
+        waiting = {job.kind for job in live if job.status == "queued"}
         if time.monotonic() >= self._start_at and self._has_room():
+            running = [job for job in live if job.status == "running"]
             for slot in self.executor.free_slots(running):
-                self._start_next(slot)
-        return bool(jobs.with_status(self.database, *jobs.LIVE))
+                # Asked first: a claim keeps all other writers waiting.
+                if waiting.intersection(KINDS[slot.lane]):
+                    self._start_next(slot)
+        return bool(live)
 
     def _has_room(self) -> bool:
         is_full = not has_room(self.workbench.settings.home)

@@ -1,21 +1,20 @@
 """What people say of a dataset, where it comes from, its classes, and its end."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import streamlit as st
 
-from engine.datasets.importer import MAX_NAME_CHARS
 from engine.datasets.plan import ClassRule
 from engine.datasets.versions import Change, ClassChange
 from engine.errors import NotFound, WorkbenchError
 from engine.jobs.imports import (
-    MAX_NOTES_CHARS,
-    MAX_TAGS,
     delete_dataset,
     describe_dataset,
 )
 from engine.store.datasets import Dataset
 from pages.common import dataset_versions, formats, links, reads
+from pages.common.description import description_form
 from pages.common.review import classes
 from pages.common.texts import _, error_text, record_text
 
@@ -35,43 +34,13 @@ def view(dataset: Dataset) -> None:
 
 
 def _description(dataset: Dataset) -> None:
-    with st.form(f"dataset_about_{dataset.id}"):
-        name = st.text_input(
-            _("Name"), dataset.name, max_chars=MAX_NAME_CHARS, key=f"dataset_rename_{dataset.id}"
-        )
-        known = sorted({tag for each in reads.all_datasets() for tag in each.tags})
-        tags = st.multiselect(
-            _("Tags"),
-            known,
-            list(dataset.tags),
-            accept_new_options=True,
-            max_selections=MAX_TAGS,
-            placeholder=_("Choose or type a tag"),
-            key=f"dataset_tags_{dataset.id}",
-        )
-        notes = st.text_area(
-            _("Notes"),
-            dataset.notes,
-            max_chars=MAX_NOTES_CHARS,
-            height=150,
-            placeholder=_("What others should know: where it comes from, who labelled it …"),
-            key=f"dataset_notes_{dataset.id}",
-        )
-        if st.form_submit_button(_("Save"), icon=":material/save:"):
-            try:
-                describe_dataset(
-                    reads.workbench(),
-                    dataset.id,
-                    name=name,
-                    tags=tags,
-                    notes=notes,
-                    actor=reads.actor(),
-                )
-            except WorkbenchError as error:
-                st.error(formats.plain(error_text(error)), icon=":material/error:")
-                return
-            st.toast(_("Saved"), icon=":material/check:")
-            st.rerun()
+    description_form(
+        dataset,
+        {tag for each in reads.all_datasets() for tag in each.tags},
+        partial(describe_dataset, reads.workbench(), dataset.id, actor=reads.actor()),
+        kind="dataset",
+        placeholder=_("What others should know: where it comes from, who labelled it …"),
+    )
 
 
 def _history(dataset: Dataset) -> None:

@@ -1,14 +1,15 @@
 """What people say of a run, and where it comes from."""
 
+from functools import partial
+
 import streamlit as st
 
-from engine.datasets.importer import MAX_NAME_CHARS
-from engine.errors import NotFound, WorkbenchError
+from engine.errors import NotFound
 from engine.jobs.control import describe_run
-from engine.jobs.imports import MAX_NOTES_CHARS, MAX_TAGS
 from engine.store.runs import Run
 from pages.common import formats, links, reads
-from pages.common.texts import _, error_text
+from pages.common.description import description_form
+from pages.common.texts import _
 
 
 def view(run: Run) -> None:
@@ -21,42 +22,13 @@ def view(run: Run) -> None:
 
 
 def _description(run: Run) -> None:
-    with st.form(f"run_about_{run.id}"):
-        name = st.text_input(
-            _("Name"), run.name, max_chars=MAX_NAME_CHARS, key=f"run_name_{run.id}"
-        )
-        tags = st.multiselect(
-            _("Tags"),
-            sorted({tag for each in reads.all_runs() for tag in each.tags}),
-            list(run.tags),
-            accept_new_options=True,
-            max_selections=MAX_TAGS,
-            placeholder=_("Choose or type a tag"),
-            key=f"run_tags_{run.id}",
-        )
-        notes = st.text_area(
-            _("Notes"),
-            run.notes,
-            max_chars=MAX_NOTES_CHARS,
-            height=150,
-            placeholder=_("What was tried here, and what came of it …"),
-            key=f"run_notes_{run.id}",
-        )
-        if st.form_submit_button(_("Save"), icon=":material/save:"):
-            try:
-                describe_run(
-                    reads.workbench(),
-                    run.id,
-                    name=name,
-                    tags=tags,
-                    notes=notes,
-                    actor=reads.actor(),
-                )
-            except WorkbenchError as error:
-                st.error(formats.plain(error_text(error)), icon=":material/error:")
-                return
-            st.toast(_("Saved"), icon=":material/check:")
-            st.rerun()
+    description_form(
+        run,
+        {tag for each in reads.all_runs() for tag in each.tags},
+        partial(describe_run, reads.workbench(), run.id, actor=reads.actor()),
+        kind="run",
+        placeholder=_("What was tried here, and what came of it …"),
+    )
 
 
 def _facts(run: Run) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from engine.config import recipe
 from engine.datasets.importer import import_dataset
@@ -24,19 +24,6 @@ from tests.browser.support import open_page, settled
 ARTIFACTS = Path(__file__).parents[2] / "test-artifacts"
 MAKING_MS = 60_000
 SIDE_PX = 64
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
-    context.set_default_timeout(20_000)
-    expect.set_options(timeout=20_000)
-    opened = context.new_page()
-    problems: list[str] = []
-    opened.on("pageerror", lambda error: problems.append(str(error)))
-    yield opened
-    context.close()
-    assert problems == []
 
 
 @pytest.fixture

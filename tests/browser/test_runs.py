@@ -1,11 +1,10 @@
 """A run in a browser: paused, resumed, trained further, tagged and archived."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from engine.config import recipe, with_changes
 from engine.datasets.importer import import_dataset
@@ -18,19 +17,6 @@ from tests.integration.support import wait_until
 
 SMALL = {"width": 4, "num_levels": 2, "image_size_px": 16, "epochs": 400, "device": "cpu"}
 TRAINING_MS = 90_000
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
-    context.set_default_timeout(20_000)
-    expect.set_options(timeout=20_000)
-    opened = context.new_page()
-    problems: list[str] = []
-    opened.on("pageerror", lambda error: problems.append(str(error)))
-    yield opened
-    context.close()
-    assert problems == []
 
 
 @pytest.fixture

@@ -731,7 +731,7 @@ def test_name_tags_and_notes_are_changed_where_the_menu_leads(
     page.button(key="run_rename").click().run()
     assert not page.exception
     assert page.query_params["view"] in ("about", ["about"])
-    page.text_input(key=f"run_name_{run.id}").set_value("After")
+    page.text_input(key=f"run_rename_{run.id}").set_value("After")
     page.text_area(key=f"run_notes_{run.id}").set_value("Worth a look.")
     next(each for each in page.button if each.label == "Save").click().run()
     assert not page.exception
@@ -744,7 +744,7 @@ def test_name_tags_and_notes_are_changed_where_the_menu_leads(
 def test_empty_name_is_refused_in_words(open_page, dataset, make_runs, workbench):
     run = make_runs.ended(dataset, "Before")
     page = open_page("run.py", run=run.id, view="about")
-    page.text_input(key=f"run_name_{run.id}").set_value(" ")
+    page.text_input(key=f"run_rename_{run.id}").set_value(" ")
     next(each for each in page.button if each.label == "Save").click().run()
     assert "The name of the run is empty" in page.error[0].value
     assert runs.get(workbench.database, run.id).name == "Before"
